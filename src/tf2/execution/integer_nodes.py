@@ -1,0 +1,267 @@
+"""The integer operators as ONNX nodes that give the same integers, bit for bit.
+
+QLinearConv of ONNX Runtime accumulates in int32, multiplies once in float32, rounds half to even
+and saturates. With power-of-two feature scales and the shifts that `tf2.ir.verify` admits, that
+product is exact wherever the result does not saturate (see `fixed_point.MAX_SHIFT`), so the
+integers are ours. What QLinearConv cannot say (a second multiplier below zero) is written out in
+float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from tf2.execution.emitter import Emitter
+from tf2.ir import Feature, Graph, Node
+from tf2.ir.integer_ops import window
+from tf2.numerics.fixed_point import BYTE_MAX, BYTE_MIN
+from tf2.numerics.integer_ops import Window
+
+MS = "com.microsoft"
+
+
+def emit(emitter: Emitter, graph: Graph, node: Node) -> None:
+    """Write one node of domain "tf2"; value names are kept, features as uint8."""
+    _EMITTERS[node.op](emitter, graph, node)
+
+
+def _feature(graph: Graph, name: str) -> Feature:
+    dtype = graph.types[name].dtype
+    assert isinstance(dtype, Feature)
+    return dtype
+
+
+class _Format:
+    """Scale and zero point of a feature tensor, as ONNX constants."""
+
+    def __init__(self, emitter: Emitter, name: str, feature: Feature) -> None:
+        self.scale = emitter.constant(f"{name}.scale", np.float32(feature.scale))
+        self.zero_point = emitter.constant(f"{name}.zero", np.uint8(feature.zero_point + 128))
+
+    @property
+    def pair(self) -> list[str]:
+        return [self.scale, self.zero_point]
+
+
+def _quantize(emitter: Emitter, graph: Graph, node: Node) -> None:
+    x, gain_name, offset_name = node.inputs
+    gain, offset = graph.constants[gain_name], graph.constants[offset_name]
+    feature = _feature(graph, node.output)
+    if gain.size == 1 and float(gain[0]) * feature.scale == 1.0 and not offset.any():
+        form = _Format(emitter, node.name, feature)
+        emitter.node("QuantizeLinear", [x, *form.pair], node.output, name=node.name)
+        return
+    axis_last = (-1, *[1] * (len(graph.shape(x)) - 2))
+    scaled = emitter.node(
+        "Mul",
+        [x, emitter.constant(f"{node.name}.gain", gain.reshape(axis_last))],
+        f"{node.output}~scaled",
+        name=f"{node.name}.mul",
+    )
+    moved = emitter.node(
+        "Add",
+        [scaled, emitter.constant(f"{node.name}.offset", offset.reshape(axis_last))],
+        f"{node.output}~moved",
+        name=f"{node.name}.add",
+    )
+    one = emitter.constant(f"{node.name}.one", np.float32(1.0))
+    zero = emitter.constant(f"{node.name}.zero", np.uint8(feature.zero_point + 128))
+    emitter.node("QuantizeLinear", [moved, one, zero], node.output, name=node.name)
+
+
+def _dequantize(emitter: Emitter, graph: Graph, node: Node) -> None:
+    form = _Format(emitter, node.name, _feature(graph, node.inputs[0]))
+    emitter.node("DequantizeLinear", [node.inputs[0], *form.pair], node.output, name=node.name)
+
+
+def _add(emitter: Emitter, graph: Graph, node: Node) -> None:
+    a, b = node.inputs
+    forms = [
+        _Format(emitter, f"{node.name}.{which}", _feature(graph, name))
+        for which, name in (("a", a), ("b", b), ("y", node.output))
+    ]
+    inputs = [a, *forms[0].pair, b, *forms[1].pair, *forms[2].pair]
+    raw = _unclipped(node)
+    emitter.node("QLinearAdd", inputs, raw, name=node.name, domain=MS)
+    _clip(emitter, node, raw)
+
+
+def _conv(emitter: Emitter, graph: Graph, node: Node) -> None:
+    if len(node.inputs) > 5:
+        _wide_conv(emitter, graph, node)
+        return
+    x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
+    _, _, bias, multiplier, shift = (graph.constants.get(name) for name in node.inputs)
+    assert bias is not None
+    assert multiplier is not None
+    assert shift is not None
+    weight_scale = np.ldexp(multiplier.astype(np.float32), -shift) * np.float32(y.scale / x.scale)
+    raw = _unclipped(node)
+    rank = len(graph.shape(node.output)) - 2
+    weight = graph.constants[node.inputs[1]]
+    if rank == 0:
+        _qgemm(emitter, graph, node, weight, weight_scale.astype(np.float32), raw)
+    else:
+        _qlinear_conv(
+            emitter,
+            name=node.name,
+            x=(node.inputs[0], x),
+            weight=emitter.constant(f"{node.name}.weight", weight),
+            weight_scale=weight_scale.astype(np.float32),
+            bias=emitter.constant(f"{node.name}.bias", bias.astype(np.int32)),
+            y=(raw, y),
+            window=window(graph, node),
+            groups=int(node.attr("group", 1)),
+        )
+    _clip(emitter, node, raw)
+
+
+def _qlinear_conv(
+    emitter: Emitter,
+    *,
+    name: str,
+    x: tuple[str, Feature],
+    weight: str,
+    weight_scale: np.ndarray,
+    bias: str,
+    y: tuple[str, Feature],
+    window: Window,
+    groups: int,
+) -> None:
+    inputs = [
+        x[0],
+        *_Format(emitter, f"{name}.x", x[1]).pair,
+        weight,
+        emitter.constant(f"{name}.weight_scale", weight_scale),
+        emitter.constant(f"{name}.weight_zero", np.zeros(weight_scale.shape, np.int8)),
+        *_Format(emitter, f"{name}.y", y[1]).pair,
+        bias,
+    ]
+    emitter.node("QLinearConv", inputs, y[0], name=name, **_conv_attrs(window, groups))
+
+
+def _conv_attrs(window: Window, groups: int) -> dict[str, object]:
+    ends = [max(end, 0) for end in window.pads_end]
+    return {
+        "kernel_shape": list(window.kernel),
+        "strides": list(window.strides),
+        "pads": [*window.pads_begin, *ends],
+        "dilations": list(window.dilations),
+        "group": groups,
+    }
+
+
+def _qgemm(
+    emitter: Emitter,
+    graph: Graph,
+    node: Node,
+    weight: np.ndarray,
+    weight_scale: np.ndarray,
+    output: str,
+) -> None:
+    bias = graph.constants[node.inputs[2]].astype(np.int32)
+    inputs = [
+        node.inputs[0],
+        *_Format(emitter, f"{node.name}.x", _feature(graph, node.inputs[0])).pair,
+        emitter.constant(f"{node.name}.weight", np.ascontiguousarray(weight.T)),
+        emitter.constant(f"{node.name}.weight_scale", weight_scale),
+        emitter.constant(f"{node.name}.weight_zero", np.zeros(weight_scale.shape, np.int8)),
+        emitter.constant(f"{node.name}.bias", bias),
+        *_Format(emitter, f"{node.name}.y", _feature(graph, node.output)).pair,
+    ]
+    emitter.node("QGemm", inputs, output, name=node.name, domain=MS)
+
+
+def _wide_conv(emitter: Emitter, graph: Graph, node: Node) -> None:
+    """Write accumulators as int32 and rescale in float64, where 40-bit products are exact."""
+    x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
+    weight, bias, m, s, negative_m, negative_s = (graph.constants[n] for n in node.inputs[1:])
+    rank = len(graph.shape(node.output)) - 2
+    shape = (-1, *[1] * rank)
+    zero = emitter.constant(f"{node.name}.x_zero", np.uint8(x.zero_point + 128))
+    name, out = node.name, node.output
+    if rank:
+        weights = emitter.constant(f"{name}.weight", weight)
+        attrs = _conv_attrs(window(graph, node), int(node.attr("group", 1)))
+        operands = [node.inputs[0], weights, zero]
+        emitter.node("ConvInteger", operands, f"{out}~sum", name=name, **attrs)
+    else:
+        weights = emitter.constant(f"{name}.weight", np.ascontiguousarray(weight.T))
+        operands = [node.inputs[0], weights, zero]
+        emitter.node("MatMulInteger", operands, f"{out}~sum", name=name)
+
+    def step(op: str, inputs: list[str], suffix: str, **attrs: object) -> str:
+        return emitter.node(op, inputs, f"{out}~{suffix}", name=f"{name}.{suffix}", **attrs)
+
+    def factor(which: str, multiplier: np.ndarray, shift: np.ndarray) -> str:
+        value = np.ldexp(multiplier.astype(np.float64), -shift).reshape(shape)
+        return emitter.constant(f"{name}.{which}", value)
+
+    biases = emitter.constant(f"{name}.bias", bias.astype(np.int32).reshape(shape))
+    acc = step("Add", [f"{out}~sum", biases], "acc")
+    below = step("Less", [acc, emitter.constant(f"{name}.nil", np.int32(0))], "below")
+    scale = step("Where", [below, factor("neg", negative_m, negative_s), factor("pos", m, s)], "m")
+    real = step("Mul", [step("Cast", [acc], "wide", to=11), scale], "scaled")
+    moved = step(
+        "Add",
+        [step("Round", [real], "rounded"), emitter.constant(f"{name}.z", np.float64(y.zero_point))],
+        "moved",
+    )
+    bounds = [
+        emitter.constant(f"{name}.{which}", np.float64(node.attr(which, default)))
+        for which, default in (("low", BYTE_MIN), ("high", BYTE_MAX))
+    ]
+    clipped = step("Clip", [moved, *bounds], "clipped")
+    offset = emitter.constant(f"{name}.offset", np.float64(128))
+    shifted = step("Add", [clipped, offset], "byte")
+    emitter.node("Cast", [shifted], out, name=f"{name}.cast", to=2)
+
+
+def _average_pool(emitter: Emitter, graph: Graph, node: Node) -> None:
+    """Write a depthwise convolution with weights of 1: window sums and one multiplier."""
+    x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
+    channels = graph.shape(node.output)[1]
+    win = window(graph, node)
+    ones = np.ones((channels, 1, *win.kernel), np.int8)
+    scale = np.float32(np.ldexp(float(node.attrs["multiplier"]), -int(node.attrs["shift"])))  # type: ignore[arg-type]
+    _qlinear_conv(
+        emitter,
+        name=node.name,
+        x=(node.inputs[0], x),
+        weight=emitter.constant(f"{node.name}.ones", ones),
+        weight_scale=np.full(channels, scale * np.float32(y.scale / x.scale), np.float32),
+        bias=emitter.constant(f"{node.name}.bias", np.zeros(channels, np.int32)),
+        y=(node.output, y),
+        window=win,
+        groups=channels,
+    )
+
+
+def _unclipped(node: Node) -> str:
+    """Return where an operator writes: aside, when an activation clips its bytes afterwards."""
+    return f"{node.output}~raw" if _bounds(node) != (BYTE_MIN, BYTE_MAX) else node.output
+
+
+def _bounds(node: Node) -> tuple[int, int]:
+    return int(node.attr("low", BYTE_MIN)), int(node.attr("high", BYTE_MAX))
+
+
+def _clip(emitter: Emitter, node: Node, raw: str) -> None:
+    if raw == node.output:
+        return
+    low, high = (
+        emitter.constant(f"{node.name}.{which}", np.uint8(bound + 128))
+        for which, bound in zip(("low", "high"), _bounds(node), strict=True)
+    )
+    emitter.node("Clip", [raw, low, high], node.output, name=f"{node.name}.clip")
+
+
+_EMITTERS: Mapping[str, Callable[[Emitter, Graph, Node], None]] = {
+    "Quantize": _quantize,
+    "Dequantize": _dequantize,
+    "Conv": _conv,
+    "Add": _add,
+    "AveragePool": _average_pool,
+}
