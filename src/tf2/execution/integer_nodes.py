@@ -46,29 +46,9 @@ class _Format:
 
 
 def _quantize(emitter: Emitter, graph: Graph, node: Node) -> None:
-    x, gain_name, offset_name = node.inputs
-    gain, offset = graph.constants[gain_name], graph.constants[offset_name]
-    feature = _feature(graph, node.output)
-    if gain.size == 1 and float(gain[0]) * feature.scale == 1.0 and not offset.any():
-        form = _Format(emitter, node.name, feature)
-        emitter.node("QuantizeLinear", [x, *form.pair], node.output, name=node.name)
-        return
-    axis_last = (-1, *[1] * (len(graph.shape(x)) - 2))
-    scaled = emitter.node(
-        "Mul",
-        [x, emitter.constant(f"{node.name}.gain", gain.reshape(axis_last))],
-        f"{node.output}~scaled",
-        name=f"{node.name}.mul",
-    )
-    moved = emitter.node(
-        "Add",
-        [scaled, emitter.constant(f"{node.name}.offset", offset.reshape(axis_last))],
-        f"{node.output}~moved",
-        name=f"{node.name}.add",
-    )
-    one = emitter.constant(f"{node.name}.one", np.float32(1.0))
-    zero = emitter.constant(f"{node.name}.zero", np.uint8(feature.zero_point + 128))
-    emitter.node("QuantizeLinear", [moved, one, zero], node.output, name=node.name)
+    form = _Format(emitter, node.name, _feature(graph, node.output))
+    inputs = [node.inputs[0], *form.pair]
+    emitter.node("QuantizeLinear", inputs, node.output, name=node.name)
 
 
 def _dequantize(emitter: Emitter, graph: Graph, node: Node) -> None:

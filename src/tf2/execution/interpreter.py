@@ -95,12 +95,8 @@ def _bounds(node: Node) -> dict[str, int]:
     return {"low": int(node.attr("low", BYTE_MIN)), "high": int(node.attr("high", BYTE_MAX))}
 
 
-def _quantize(graph: Graph, node: Node, x: Any, gain: Any, offset: Any) -> np.ndarray:
-    shape = (-1, *[1] * (x.ndim - 2))
-    _, zero_point = _format(graph, node.output)
-    if gain.size > 1:
-        gain, offset = gain.reshape(shape), offset.reshape(shape)
-    return fixed_point.quantize(x, gain, offset, zero_point=zero_point)
+def _quantize(graph: Graph, node: Node, x: Any) -> np.ndarray:
+    return fixed_point.quantize(x, *_format(graph, node.output))
 
 
 def _dequantize(graph: Graph, node: Node, x: Any) -> np.ndarray:

@@ -1,8 +1,7 @@
 """The integer operators of domain "tf2", and the ONNX operators that may act on feature bytes.
 
-tf2.Quantize(x, gain, offset) -> features
-    ``saturate(round_half_even(x * gain + offset) + zero_point)``, product and sum each in float32;
-    gain and offset float32, (1,) or (C,).
+tf2.Quantize(x) -> features
+    ``saturate(round_half_even(x * 2**frac_bits) + zero_point)`` of a float32 x.
 tf2.Dequantize(x) -> float32
     ``(x - zero_point) * 2**-frac_bits``.
 tf2.Conv(x, weight, bias, multiplier, shift[, negative_multiplier, negative_shift]) -> features

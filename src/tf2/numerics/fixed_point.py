@@ -77,17 +77,14 @@ def rescale(
     return saturate(round_half_even_shift(product, shift) + zero_point, low, high)
 
 
-def quantize(
-    values: NDArray[np.float32], gain: ArrayLike, offset: ArrayLike, *, zero_point: int
-) -> NDArray[np.int8]:
-    """Return ``saturate(round_half_even(values * gain + offset) + zero_point)``.
+def quantize(values: NDArray[np.float32], frac_bits: int, zero_point: int) -> NDArray[np.int8]:
+    """Return ``saturate(round_half_even(values * 2**frac_bits) + zero_point)``; exact.
 
-    The product and the sum are rounded to float32 one after the other. A plain feature scale is
-    ``gain = 2**frac_bits``, ``offset = 0``. NaN gives the zero point.
+    Infinities saturate; NaN gives the zero point.
     """
-    product = np.asarray(values, dtype=np.float32) * np.asarray(gain, dtype=np.float32)
-    total = np.nan_to_num(product + np.asarray(offset, dtype=np.float32), nan=0.0)
-    return saturate(np.rint(np.clip(total, -1024.0, 1024.0)).astype(np.int64) + zero_point)
+    scaled = np.ldexp(np.asarray(values, dtype=np.float64), frac_bits)
+    bounded = np.clip(np.nan_to_num(scaled, nan=0.0), -1024.0, 1024.0)
+    return saturate(np.rint(bounded).astype(np.int64) + zero_point)
 
 
 def dequantize(features: NDArray[np.int8], frac_bits: int, zero_point: int) -> NDArray[np.float32]:
