@@ -54,7 +54,8 @@ def run_node(graph: Graph, node: Node, values: Mapping[str, np.ndarray]) -> Arra
         return {node.output: _INTEGER_OPS[node.op](graph, node, *operands)}
     feature = graph.types[next(name for name in node.outputs if name)].dtype
     if node.op == "MaxPool" and isinstance(feature, Feature):
-        return {node.output: integer_ops.max_pool(operands[0], window=window(graph, node))}
+        features = values[node.inputs[0]]
+        return {node.output: integer_ops.max_pool(features, window=window(graph, node))}
     if node.op == "Pad" and isinstance(feature, Feature):
         fill = np.int8(feature.zero_point)
         operands = [*operands[:2], fill, *operands[3:]]

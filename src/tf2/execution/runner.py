@@ -33,8 +33,12 @@ class Runner:
         """Return the named values for one batch.
 
         Raises:
-            EngineError: ONNX Runtime refuses the inputs or fails; its reason is kept.
+            EngineError: An input is missing, or ONNX Runtime refuses the inputs or fails; its
+                reason is kept.
         """
+        missing = [name for name in self._graph.inputs if name not in feeds]
+        if missing:
+            raise EngineError(f"input {missing[0]!r} is missing; it reads {self._graph.inputs}")
         stored = {name: self._to_stored(name, feeds[name]) for name in self._graph.inputs}
         try:
             results = self._session.run(list(self._outputs), stored)
@@ -62,8 +66,10 @@ def ort_session(
         EngineError: ONNX Runtime refuses the model; its reason is kept.
     """
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it refuses becomes an EngineError
     options.intra_op_num_threads = threads
+    # It would merge Quantize -> Dequantize -> Quantize of two formats into one, and round once.
+    options.add_session_config_entry("session.disable_double_qdq_remover", "1")
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     try:
