@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tf2.errors import VerifyError
-from tf2.ir.dtypes import Feature, Plain
+from tf2.ir.dtypes import DType, Feature, Plain
 from tf2.ir.graph import Graph, Node
-from tf2.ir.integer_ops import BYTE_MOVERS, DOMAIN
+from tf2.ir.integer_ops import BYTE_MOVERS, DOMAIN, window
 from tf2.numerics import fixed_point, pot4
 
 DOMAINS = ("", "com.microsoft", DOMAIN)
@@ -36,6 +36,8 @@ def _verify_values(graph: Graph) -> None:
         declared = graph.types.get(name)
         if declared is None or declared.shape != data.shape:
             raise VerifyError(f"constant {name!r} has shape {data.shape}, its type is {declared}")
+        if data.dtype.name != _stored_dtype(declared.dtype) and data.dtype.kind not in "OUS":
+            raise VerifyError(f"constant {name!r} holds {data.dtype}, its type is {declared}")
     read = {n for node in graph.nodes for n in (*node.inputs, *node.outputs) if n}
     untyped = sorted((read | {*graph.inputs, *graph.outputs}) - set(graph.types))
     if untyped:
@@ -44,6 +46,11 @@ def _verify_values(graph: Graph) -> None:
     if len(set(names)) != len(names):
         twice = next(n for n in names if names.count(n) > 1)
         raise VerifyError(f"two nodes are named {twice!r}")
+
+
+def _stored_dtype(dtype: DType) -> str:
+    """Return the name of the NumPy dtype that holds a constant."""
+    return "int8" if isinstance(dtype, Feature) else dtype.name
 
 
 def _verify_order(graph: Graph) -> None:
@@ -62,16 +69,15 @@ def _verify_order(graph: Graph) -> None:
 
 
 def _verify_plain_node(graph: Graph, node: Node) -> None:
-    types = [graph.types[n].dtype for n in (*node.inputs[:1], *node.outputs) if n]
-    features = {t for t in types if isinstance(t, Feature)}
-    if not features:
+    moved = node.inputs if node.op == "Concat" else node.inputs[:1]
+    types = {str(graph.types[n].dtype): graph.types[n].dtype for n in (*moved, *node.outputs) if n}
+    others = [graph.types[n].dtype for n in node.inputs[len(moved) :] if n]
+    if not any(isinstance(t, Feature) for t in (*types.values(), *others)):
         return
-    if node.op == "Concat":
-        features |= {graph.types[n].dtype for n in node.inputs}  # pyright: ignore[reportAssignmentType]
-    if node.op not in BYTE_MOVERS:
+    if node.op not in BYTE_MOVERS or any(isinstance(t, Feature) for t in others):
         raise VerifyError(f"{node.op} node {node.name!r} cannot act on feature bytes")
-    if len(features) != 1 or any(isinstance(t, Plain) for t in types):
-        found = ", ".join(sorted(str(t) for t in features))
+    if len(types) != 1:
+        found = ", ".join(sorted(types))
         raise VerifyError(f"{node.op} node {node.name!r} moves bytes of one format, found {found}")
 
 
@@ -88,27 +94,113 @@ def _verify_integer_node(graph: Graph, node: Node) -> None:
     x, y = graph.types[node.inputs[0]].dtype, graph.types[node.output].dtype
     if not isinstance(x, expected[0]) or not isinstance(y, expected[1]):
         raise VerifyError(f"{node.kind} node {node.name!r} cannot take {x} to {y}")
+    if node.op in ("Conv", "Add"):
+        low, high = node.attr("low", fixed_point.BYTE_MIN), node.attr("high", fixed_point.BYTE_MAX)
+        if not fixed_point.BYTE_MIN <= low <= high <= fixed_point.BYTE_MAX:
+            raise VerifyError(
+                f"{node.kind} node {node.name!r}: -128 <= low <= high <= 127 must hold, "
+                f"found {low}..{high}"
+            )
     if node.op == "Conv":
         _verify_conv(graph, node, y)
+    elif node.op == "Add":
+        _verify_add(graph, node)
+    elif node.op == "AveragePool":
+        if not {"multiplier", "shift"} <= set(node.attrs):
+            raise VerifyError(f"{node.kind} node {node.name!r} needs a multiplier and a shift")
+        multiplier, shift = (np.array([node.attrs[which]]) for which in ("multiplier", "shift"))
+        _verify_factors(node, multiplier, shift, y)
+        _verify_window(graph, node)
 
 
-def _verify_conv(graph: Graph, node: Node, out: object) -> None:
-    assert isinstance(out, Feature)
+def _verify_conv(graph: Graph, node: Node, out: DType) -> None:
     arrays = [graph.constant(n) for n in node.inputs[1:]]
     if len(arrays) not in (4, 6) or any(a is None for a in arrays):
         raise VerifyError(f"tf2.Conv node {node.name!r} needs 4 or 6 constant inputs after x")
     weight, *per_channel = (a for a in arrays if a is not None)
-    channels = weight.shape[0]
-    if any(a.shape != (channels,) for a in per_channel):
-        raise VerifyError(f"tf2.Conv node {node.name!r}: per-channel inputs must be ({channels},)")
+    if any(a.shape != weight.shape[:1] for a in per_channel):
+        raise VerifyError(
+            f"tf2.Conv node {node.name!r}: per-channel inputs must be ({weight.shape[0]},)"
+        )
+    _verify_conv_shapes(graph, node, weight)
     if node.attr("weight_kind", "pot4") == "pot4" and not np.isin(weight, pot4.VALUES).all():
         raise VerifyError(f"tf2.Conv node {node.name!r}: a weight is not 0 or +-2**k, k = 0..6")
-    largest = fixed_point.MAX_SHIFT[out.zero_point]
     for multiplier, shift in zip(per_channel[1::2], per_channel[2::2], strict=True):
-        if multiplier.min() < 0 or multiplier.max() > fixed_point.MAX_MULTIPLIER:
-            raise VerifyError(f"tf2.Conv node {node.name!r}: multipliers must be 0..255")
-        if shift.min() < 0 or shift.max() > largest:
-            raise VerifyError(
-                f"tf2.Conv node {node.name!r}: shifts must be 0..{largest} into {out}, "
-                f"found {int(shift.max())}"
-            )
+        _verify_factors(node, multiplier, shift, out)
+    _verify_accumulators(graph, node, weight, per_channel[0])
+
+
+def _verify_conv_shapes(graph: Graph, node: Node, weight: np.ndarray) -> None:
+    x, y, groups = graph.shape(node.inputs[0]), graph.shape(node.output), node.attr("group", 1)
+    fits = (
+        2 <= len(x) <= 5
+        and len(x) == len(y) == weight.ndim
+        and x[1] == weight.shape[1] * groups
+        and y[1] == weight.shape[0]
+        and weight.shape[0] % groups == 0
+        and (groups == 1 or len(x) > 2)
+    )
+    if not fits:
+        raise VerifyError(
+            f"tf2.Conv node {node.name!r} cannot take {x} to {y} with weights {weight.shape} "
+            f"in {groups} groups (0 to 3 spatial axes; 0 takes one group)"
+        )
+    _verify_window(graph, node)
+
+
+def _verify_window(graph: Graph, node: Node) -> None:
+    """Check that the output has the size of its windows, rounded down (up for ceil-mode pools)."""
+    found = window(graph, node)
+    rank = len(found.kernel)
+    declared = tuple(node.attr("pads", (0,) * 2 * rank))[rank:]
+    unread = [d - end for d, end in zip(declared, found.pads_end, strict=True)]
+    lowest = [1 - s if node.op == "AveragePool" else 0 for s in found.strides]
+    if any(not low <= n < s for low, n, s in zip(lowest, unread, found.strides, strict=True)):
+        raise VerifyError(
+            f"{node.kind} node {node.name!r}: {graph.types[node.output]} is not what its windows "
+            f"make of {graph.types[node.inputs[0]]}"
+        )
+
+
+def _verify_factors(node: Node, multiplier: np.ndarray, shift: np.ndarray, out: DType) -> None:
+    assert isinstance(out, Feature)
+    largest = fixed_point.MAX_SHIFT[out.zero_point]
+    if multiplier.min() < 0 or multiplier.max() > fixed_point.MAX_MULTIPLIER:
+        raise VerifyError(f"{node.kind} node {node.name!r}: multipliers must be 0..255")
+    if shift.min() < 0 or shift.max() > largest:
+        raise VerifyError(
+            f"{node.kind} node {node.name!r}: shifts must be 0..{largest} into {out}, "
+            f"found {int(shift.min())}..{int(shift.max())}"
+        )
+
+
+def _verify_accumulators(graph: Graph, node: Node, weight: np.ndarray, bias: np.ndarray) -> None:
+    """Check that no input whatever takes an accumulator out of int32."""
+    x = graph.types[node.inputs[0]].dtype
+    assert isinstance(x, Feature)
+    lowest, highest = (b - x.zero_point for b in (fixed_point.BYTE_MIN, fixed_point.BYTE_MAX))
+    rows = weight.reshape(weight.shape[0], -1)
+    if rows.shape[1] * 128 * 255 + int(np.abs(bias.astype(np.int64)).max()) <= fixed_point.ACC_MAX:
+        return  # whatever the weights
+    positive = np.maximum(rows, 0).sum(axis=1, dtype=np.int64)
+    negative = np.minimum(rows, 0).sum(axis=1, dtype=np.int64)
+    top = bias.astype(np.int64) + positive * highest + negative * lowest
+    bottom = bias.astype(np.int64) + positive * lowest + negative * highest
+    if top.max() > fixed_point.ACC_MAX or bottom.min() < fixed_point.ACC_MIN:
+        raise VerifyError(
+            f"tf2.Conv node {node.name!r}: accumulators may reach {int(bottom.min())}.."
+            f"{int(top.max())}, beyond int32: lower the bias or the weights"
+        )
+
+
+def _verify_add(graph: Graph, node: Node) -> None:
+    dtypes = [graph.types[n].dtype for n in (*node.inputs, node.output)]
+    features = [t for t in dtypes if isinstance(t, Feature)]
+    if len(features) != 3:
+        raise VerifyError(f"tf2.Add node {node.name!r} adds two features, found {dtypes}")
+    bits = [t.frac_bits for t in features]
+    if max(bits) - min(bits) > fixed_point.MAX_ADD_SPREAD:
+        raise VerifyError(
+            f"tf2.Add node {node.name!r}: frac_bits must lie within {fixed_point.MAX_ADD_SPREAD} "
+            f"of each other, found {bits}: lower those of the finest"
+        )

@@ -25,6 +25,17 @@ computes the same integers: every product that does not saturate is an integer m
 2**-shift below 2**24 of them, so it is exact. One more bit and near-ties round wrongly.
 """
 
+MAX_ADD_SPREAD = 14
+"""Largest difference of any two frac_bits among the operands and the result of an addition.
+
+Every intermediate is then below 2**24 steps of the finest scale, so float32 (ONNX Runtime's
+QLinearAdd) is exact in any order of its terms. An operand finer than that adds less than 1/64 of
+a step: lower its frac_bits.
+"""
+
+MAX_FRAC_BITS = 54
+"""Largest magnitude of frac_bits: the ratio of two scales times 2**-17 is a normal float32."""
+
 ACC_MIN, ACC_MAX = -(2**31), 2**31 - 1
 
 
@@ -80,10 +91,10 @@ def rescale(
 def quantize(values: NDArray[np.float32], frac_bits: int, zero_point: int) -> NDArray[np.int8]:
     """Return ``saturate(round_half_even(values * 2**frac_bits) + zero_point)``; exact.
 
-    Infinities saturate; NaN gives the zero point.
+    Infinities saturate; NaN gives byte -128, as in ONNX Runtime on x86.
     """
     scaled = np.ldexp(np.asarray(values, dtype=np.float64), frac_bits)
-    bounded = np.clip(np.nan_to_num(scaled, nan=0.0), -1024.0, 1024.0)
+    bounded = np.clip(np.nan_to_num(scaled, nan=-np.inf), -1024.0, 1024.0)
     return saturate(np.rint(bounded).astype(np.int64) + zero_point)
 
 
