@@ -33,7 +33,7 @@ class Feature:
     """Feature bytes b in -128..127 whose value is ``(b - zero_point) * 2**-frac_bits``.
 
     Attributes:
-        frac_bits: Q; within -54..54, so that the ratio of any two scales is a normal float32.
+        frac_bits: Q; within -60..60, so that float32 holds the ratio of any two scales.
         zero_point: 0 (either sign) or -128 (never negative).
     """
 
@@ -42,7 +42,7 @@ class Feature:
 
     def __post_init__(self) -> None:
         if abs(self.frac_bits) > fixed_point.MAX_FRAC_BITS:
-            raise ValueError(f"frac_bits must be -54..54, not {self.frac_bits}")
+            raise ValueError(f"frac_bits must be -60..60, not {self.frac_bits}")
         if self.zero_point not in (fixed_point.SIGNED, fixed_point.UNSIGNED):
             raise ValueError(f"zero_point must be 0 or -128, not {self.zero_point}")
 

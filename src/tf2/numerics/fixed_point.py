@@ -33,8 +33,8 @@ QLinearAdd) is exact in any order of its terms. An operand finer than that adds 
 a step: lower its frac_bits.
 """
 
-MAX_FRAC_BITS = 54
-"""Largest magnitude of frac_bits: the ratio of two scales times 2**-17 is a normal float32."""
+MAX_FRAC_BITS = 60
+"""Largest magnitude of frac_bits: the ratio of any two scales times M / 2**s is exact in float32."""
 
 ACC_MIN, ACC_MAX = -(2**31), 2**31 - 1
 
