@@ -1,0 +1,95 @@
+"""Any model a user can name -> a graph, with what is needed to check it and to load it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf2.errors import ImportModelError
+from tf2.importers.kinds import Kind, kind_of
+from tf2.importers.origin import Origin, digests
+from tf2.importers.readers import READERS, Request
+from tf2.importers.runtimes import Runtime
+from tf2.ir import Graph
+
+InputShapes = Mapping[str, Sequence[int]] | Sequence[Sequence[int]]
+"""Shapes with the batch axis, by input name or in the order of the inputs."""
+
+TAKES_WEIGHTS: frozenset[Kind] = frozenset({"caffe", "factory"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportedModel:
+    """A model file as a graph.
+
+    Attributes:
+        graph: What it computes.
+        origin: Where it came from.
+        runtime: The framework that can run the source itself, to compare; made when called.
+    """
+
+    graph: Graph
+    origin: Origin
+    runtime: Callable[[], Runtime]
+
+
+def load_model(
+    model: str | Path,
+    *,
+    weights: str | Path | None = None,
+    input_shapes: InputShapes | None = None,
+    outputs: Sequence[str] | None = None,
+) -> ImportedModel:
+    """Return the graph of a model in any format TF2 reads.
+
+    Args:
+        model: An ``.onnx`` file; a Caffe ``.prototxt``; ``package.module:function`` or
+            ``file.py:function`` that makes a torch module (its code runs); a ``.pt2`` program; a
+            ``.keras`` or ``.h5`` file; a SavedModel folder; a frozen ``.pb`` graph.
+        weights: Of a Caffe net (default: the ``.caffemodel`` beside it) or a torch module.
+        input_shapes: Needed where the model leaves sizes open, and for every torch module.
+        outputs: Values to return instead of the model's own outputs.
+
+    Raises:
+        ImportModelError: The model cannot be read, or means something TF2 does not understand.
+        MissingExtraError: Its framework is not installed.
+    """
+    from tf2.importers.onnx import read_onnx  # late: ONNX takes 0.2 s to import
+
+    kind = kind_of(str(model))
+    if weights is not None and kind not in TAKES_WEIGHTS:
+        raise ImportModelError(
+            f"{model} holds its weights itself: no separate weights ({weights}) are taken"
+        )
+    request = Request(
+        model=str(model),
+        weights=None if weights is None else Path(weights),
+        input_shapes=input_shapes,
+        outputs=None if outputs is None else tuple(outputs),
+    )
+    source = READERS[kind](request)
+    try:
+        graph = read_onnx(source.proto, input_shapes=source.onnx_shapes, name=source.name)
+    except ImportModelError as error:
+        # Only ONNX Runtime's own formats name the file already; the class tells callers the kind.
+        if str(model) in str(error):
+            raise
+        error.args = (f"{model}: {error}",)
+        raise
+    origin = Origin(
+        format=source.format,
+        model=str(model),
+        weights=None if source.weights is None else str(source.weights),
+        input_shapes=_named_shapes(graph, input_shapes),
+        outputs=request.outputs,
+        files=digests(source.files),
+    )
+    return ImportedModel(graph=graph, origin=origin, runtime=source.runtime)
+
+
+def _named_shapes(graph: Graph, shapes: InputShapes | None) -> dict[str, tuple[int, ...]]:
+    if not shapes:
+        return {}
+    named = shapes if isinstance(shapes, Mapping) else dict(zip(graph.inputs, shapes, strict=False))
+    return {name: tuple(int(n) for n in shape) for name, shape in named.items()}

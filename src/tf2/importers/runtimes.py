@@ -1,0 +1,77 @@
+"""The frameworks that models come from, as functions that run the source itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tf2.errors import EngineError
+
+if TYPE_CHECKING:
+    from tf2.importers.check import Arrays, SourceRunner
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runtime:
+    """A framework that can run the source, or the reason why none can here.
+
+    Attributes:
+        name: With its version.
+        run: From arrays by input name to arrays by output name; None when it cannot run here.
+        reason: Why not.
+    """
+
+    name: str
+    run: SourceRunner | None = None
+    reason: str = ""
+
+
+def onnxruntime(source: Any) -> Runtime:
+    """Return ONNX Runtime for a ModelProto or the path of one."""
+    import onnxruntime as ort
+
+    from tf2.importers.check import onnx_runner
+
+    name = f"ONNX Runtime {ort.__version__}"
+    try:
+        return Runtime(name=name, run=onnx_runner(source))
+    except EngineError as error:
+        return Runtime(name=name, reason=str(error))
+
+
+def opencv(prototxt: Path, caffemodel: Path, outputs: Callable[[], Sequence[str]]) -> Runtime:
+    """Return OpenCV for a Caffe net, where an OpenCV that reads Caffe (before 5) is installed."""
+    try:
+        import cv2
+    except ImportError:
+        return Runtime(
+            name="OpenCV", reason="OpenCV is not installed: pip install 'opencv-python<5'"
+        )
+    name = f"OpenCV {cv2.__version__}"
+    if int(cv2.__version__.split(".")[0]) >= 5:
+        return Runtime(name=name, reason="OpenCV 5 no longer reads Caffe nets")
+    try:
+        net = cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
+    except cv2.error as error:
+        return Runtime(name=name, reason=f"OpenCV cannot read the net: {_first_line(error)}")
+    net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
+    names = list(outputs())
+
+    def run(feeds: Arrays) -> dict[str, np.ndarray]:
+        try:
+            for key, array in feeds.items():
+                net.setInput(np.ascontiguousarray(array), key)
+            results = net.forward(names)
+        except cv2.error as error:
+            raise EngineError(f"OpenCV cannot run the net: {_first_line(error)}") from error
+        return {key: np.asarray(array) for key, array in zip(names, results, strict=True)}
+
+    return Runtime(name=name, run=run)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
