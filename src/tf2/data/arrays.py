@@ -117,21 +117,25 @@ def _member_header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[tup
 
 
 def _check_header(file: IO[bytes], size: int, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Return (shape, dtype) of an array of numbers whose ``size`` bytes are all there.
-
-    Raises:
-        DataError: It holds something else.
-        ValueError: The header is damaged, by NumPy.
-    """
-    version = npy.read_magic(file)
-    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-    if version not in readers:
-        raise DataError(f"{name}: .npy version {version}; only arrays of numbers are read")
-    shape, _, dtype = readers[version](file, max_header_size=_HEADER_BYTES)
+    """Return (shape, dtype) of an array of numbers whose ``size`` bytes are all there."""
+    shape, dtype = _parse_header(file, name)
     if dtype.kind not in _KINDS:
         what = "pickled Python objects" if dtype.hasobject else f"values of type {dtype}"
         raise DataError(f"{name}: holds {what}. Only numbers are read; save it as float32 or uint8")
     present, claimed = size - file.tell(), math.prod(shape) * dtype.itemsize
     if present < claimed:
         raise DataError(f"{name}: truncated: {present} bytes of data where {shape} needs {claimed}")
+    return shape, dtype
+
+
+def _parse_header(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    try:
+        version = npy.read_magic(file)
+        read = readers.get(version)
+        shape, _, dtype = read(file, max_header_size=_HEADER_BYTES) if read else ((), False, None)
+    except Exception as error:  # NumPy's parser lets tokenize and literal_eval fail as they please
+        raise DataError(f"{name}: not a readable NumPy header: {reason_of(error)}") from error
+    if dtype is None:
+        raise DataError(f"{name}: .npy version {version}; arrays of numbers have 1.0 or 2.0")
     return shape, dtype
