@@ -1,8 +1,8 @@
 """Raw pixels as the first layer's input: the preprocessing's mean and scale in its weights.
 
 A model reads x = pixel*gain + offset. The array reads bytes, and pixels are bytes: the graph gets
-pixel = (x - offset)/gain at its input, and the first convolution w*gain and b + sum(w)*offset. Padding
-of x with 0 becomes padding of the image with the pixel that x = 0 stands for, ahead of the layer.
+pixel = (x - offset)/gain at its input, and the first convolution w*gain and b + sum(w)*offset.
+Padding of x with 0 becomes padding of the image with the pixel that x = 0 stands for, before it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,16 @@
+"""Float graph -> integer graph: where each operator runs, and the scale of every feature tensor."""
+
+from tf2.quantization.calibration import TensorRange, measure
+from tf2.quantization.integer_graph import ConvParameters, IntegerGraph, bytes_name
+from tf2.quantization.partition import Partition, Step, partition
+
+__all__ = [
+    "ConvParameters",
+    "IntegerGraph",
+    "Partition",
+    "Step",
+    "TensorRange",
+    "bytes_name",
+    "measure",
+    "partition",
+]

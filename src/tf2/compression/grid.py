@@ -1,0 +1,70 @@
+"""The two weight grids, and the multipliers that scale them: what a solution may be made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tf2.ir import Feature
+from tf2.numerics import fixed_point
+
+WeightKind = Literal["pot4", "int8"]
+
+LARGEST = {"pot4": 64.0, "int8": 127.0}
+"""Largest magnitude of an integer weight of each kind."""
+
+MIN_MULTIPLIER = 16
+"""Multipliers keep at least this value, so that a gain is met within 1/32; smaller gains are
+raised to it and the weights rounded to that coarser grid (most become 0: they hardly count)."""
+
+
+def round_pot4(values: np.ndarray) -> np.ndarray:
+    """Return the nearest of 0, +-1, +-2, ..., +-64 to each value, float32.
+
+    The border between 2**k and 2**(k+1) is 1.5 * 2**k, that between 0 and 1 is 0.5.
+    """
+    values = np.ascontiguousarray(values, dtype=np.float32)
+    magnitude = np.abs(values)
+    # 4/3 m >= 2**k exactly where m >= 1.5 * 2**(k-1): keeping the exponent bits rounds down there.
+    bits = (magnitude * np.float32(4 / 3)).view(np.int32) & np.int32(0x7F800000)
+    rounded = np.clip(bits.view(np.float32), 1.0, 64.0)
+    rounded[magnitude < 0.5] = 0.0
+    return np.copysign(rounded, values)
+
+
+def round_int8(values: np.ndarray) -> np.ndarray:
+    """Return the nearest integer in -127..127 to each value, float32."""
+    return np.clip(np.rint(values), -127.0, 127.0).astype(np.float32)
+
+
+ROUND = {"pot4": round_pot4, "int8": round_int8}
+
+
+@dataclass(frozen=True)
+class Gains:
+    """The gains alpha that a layer's multiplier and shift can express.
+
+    Weights are alpha * q; ``alpha * 2**(Q_out - Q_in) = multiplier / 2**shift``.
+    """
+
+    x: Feature
+    y: Feature
+
+    def to_integers(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return (multiplier, shift) nearest to each gain, raised to the smallest one if below."""
+        largest_shift = fixed_point.MAX_SHIFT[self.y.zero_point]
+        scale = np.ldexp(np.asarray(alpha, np.float64), self.y.frac_bits - self.x.frac_bits)
+        floor = np.ldexp(float(MIN_MULTIPLIER), -largest_shift)
+        bounded = np.clip(scale, floor, float(fixed_point.MAX_MULTIPLIER))
+        return fixed_point.nearest_multiplier(bounded, zero_point=self.y.zero_point)
+
+    def from_integers(self, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
+        """Return the gain that a multiplier and shift stand for."""
+        exponent = self.x.frac_bits - self.y.frac_bits - shift
+        return np.ldexp(multiplier.astype(np.float64), exponent)
+
+    def rounded(self, alpha: np.ndarray) -> np.ndarray:
+        """Return the expressible gain nearest to each."""
+        return self.from_integers(*self.to_integers(alpha))

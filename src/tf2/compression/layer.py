@@ -1,0 +1,154 @@
+"""One layer's integer parameters from its float weights and what is known of its inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf2.compression.compensated import compensated
+from tf2.compression.exact import power_of_two_rows
+from tf2.compression.grid import Gains, WeightKind
+from tf2.compression.nearest import nearest
+from tf2.compression.statistics import InputStatistics
+from tf2.numerics import fixed_point
+from tf2.passes.activation import Activation
+from tf2.quantization import ConvParameters
+
+BIAS_LIMIT = 2**30
+"""Bound of biases: with |weights| summing to at most 2**22 the accumulator then fits int32."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloatLayer:
+    """A convolution or fully connected layer of the float network.
+
+    Attributes:
+        weight: (O, C / groups, *kernel), finite.
+        bias: (O,).
+        groups: Of the convolution.
+        activation: Fused behind it.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    groups: int
+    activation: Activation
+
+    @property
+    def rows(self) -> np.ndarray:
+        """The weight as a matrix (O, K)."""
+        return self.weight.reshape(len(self.weight), -1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntegerLayer:
+    """What became of it.
+
+    Attributes:
+        parameters: Of the integer operator.
+        effective_weight: alpha * q, (O, K) float64: the weights the integers stand for.
+        exact: The float weights were on the grid already and were taken over.
+    """
+
+    parameters: ConvParameters
+    effective_weight: np.ndarray
+    exact: bool
+
+
+def compress_layer(
+    layer: FloatLayer,
+    gains: Gains,
+    *,
+    kind: WeightKind,
+    method: str,
+    statistics: InputStatistics | None,
+    damping: float,
+) -> IntegerLayer:
+    """Return the integer parameters of a layer.
+
+    Args:
+        layer: The float layer.
+        gains: Those its input and output scales admit.
+        kind: "pot4", or "int8" for a layer kept at 8 bits.
+        method: "nearest" (the original's rule) or "compensated".
+        statistics: Of its inputs; needed by "compensated", which then corrects the bias too.
+        damping: See `compensated`.
+    """
+    exact = power_of_two_rows(layer.rows) if kind == "pot4" else None
+    if exact is not None:
+        q, alpha = exact
+    elif method == "nearest" and kind == "pot4":
+        q, alpha = nearest(layer.rows)
+    else:
+        assert statistics is not None, "the compensated method looks at a layer's inputs"
+        q, alpha = _by_group(layer, gains, statistics, kind=kind, damping=damping)
+    multiplier, shift = gains.to_integers(alpha)
+    effective = gains.from_integers(multiplier, shift)[:, None] * q.astype(np.float64)
+    bias = layer.bias.astype(np.float64)
+    if exact is None and method == "compensated" and statistics is not None:
+        bias = bias + _mean_shift(layer, effective, statistics)
+    parameters = ConvParameters(
+        weight=q.reshape(layer.weight.shape),
+        bias=_integer_bias(bias, multiplier, shift, gains),
+        multiplier=multiplier,
+        shift=shift,
+        weight_kind=kind,
+        negative=_negative(layer.activation, multiplier, shift, gains),
+    )
+    return IntegerLayer(parameters=parameters, effective_weight=effective, exact=exact is not None)
+
+
+def _by_group(
+    layer: FloatLayer,
+    gains: Gains,
+    statistics: InputStatistics,
+    *,
+    kind: WeightKind,
+    damping: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    groups = np.split(layer.rows, layer.groups)
+    solved = [
+        compensated(
+            rows,
+            statistics.covariance[g],
+            statistics.cross[g],
+            gains=gains,
+            kind=kind,
+            damping=damping,
+        )
+        for g, rows in enumerate(groups)
+    ]
+    return np.concatenate([q for q, _ in solved]), np.concatenate([alpha for _, alpha in solved])
+
+
+def _mean_shift(
+    layer: FloatLayer, effective: np.ndarray, statistics: InputStatistics
+) -> np.ndarray:
+    """Return what the bias must make good, so that each output channel keeps its mean."""
+    per_group = len(layer.rows) // layer.groups
+    group = np.arange(len(layer.rows)) // per_group
+    before = np.einsum("ok,ok->o", layer.rows.astype(np.float64), statistics.float_mean[group])
+    after = np.einsum("ok,ok->o", effective, statistics.mean[group])
+    return before - after
+
+
+def _integer_bias(
+    bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, gains: Gains
+) -> np.ndarray:
+    unit = gains.from_integers(multiplier, shift) * gains.x.scale
+    return np.clip(np.rint(bias / unit), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int64)
+
+
+def _negative(
+    activation: Activation, multiplier: np.ndarray, shift: np.ndarray, gains: Gains
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the second multiplier and shift; a slope of 0 is multiplier 0."""
+    if activation.slope is None:
+        return None
+    scale = np.ldexp(multiplier.astype(np.float64), -shift) * activation.slope
+    smallest = np.ldexp(1.0, -fixed_point.MAX_SHIFT[gains.y.zero_point])
+    bounded = np.clip(scale, smallest, float(fixed_point.MAX_MULTIPLIER))
+    m, s = fixed_point.nearest_multiplier(bounded, zero_point=gains.y.zero_point)
+    nothing = scale < smallest / 2
+    return np.where(nothing, 0, m), np.where(nothing, 0, s)

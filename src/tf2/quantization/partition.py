@@ -1,0 +1,207 @@
+"""Which operators of a canonical float graph run on the array, and why the others do not.
+
+A step is one operator of the integer network together with the float nodes fused into it. A value
+is "in bytes" when a step on the array (or a move of bytes) writes it; the others are float, on the
+host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from tf2.ir import FLOAT32, Graph, Node
+from tf2.ir.integer_ops import BYTE_MOVERS
+from tf2.passes.activation import (
+    ACTIVATIONS,
+    LINEAR_ACTIVATION,
+    TAKES_ACTIVATION,
+    Activation,
+    activation_of,
+)
+
+Kind = Literal["conv", "add", "average_pool", "move", "host"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Step:
+    """One operator of the integer network.
+
+    Attributes:
+        kind: "conv" (fully connected too), "add", "average_pool" run on the array; "move" moves
+            bytes; "host" computes in float.
+        node: The operator.
+        fused: The activation it takes in, if any.
+        activation: What that does.
+        reason: Why it runs there.
+    """
+
+    kind: Kind
+    node: Node
+    fused: tuple[Node, ...] = ()
+    activation: Activation = LINEAR_ACTIVATION
+    reason: str
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """Every float node of the step, in order."""
+        return (self.node, *self.fused)
+
+    @property
+    def output(self) -> str:
+        """The value the step ends in."""
+        return self.nodes[-1].output
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partition:
+    """The steps in order, and the values that exist as bytes because a step writes them so."""
+
+    steps: tuple[Step, ...]
+    in_bytes: frozenset[str] = field(default_factory=frozenset)
+
+
+def partition(graph: Graph) -> Partition:
+    """Return where each node of a canonical graph runs; every node is in exactly one step."""
+    steps: list[Step] = []
+    in_bytes: set[str] = set()
+    taken: set[str] = set()
+    for node in graph.nodes:
+        if node.name in taken:
+            continue
+        step = _place(graph, node, in_bytes)
+        steps.append(step)
+        taken.update(n.name for n in step.nodes)
+        if step.kind != "host":
+            in_bytes.update(name for name in step.nodes[-1].outputs if name)
+    return Partition(steps=tuple(steps), in_bytes=frozenset(in_bytes))
+
+
+def _place(graph: Graph, node: Node, in_bytes: set[str]) -> Step:
+    if node.kind in ("Conv", "Gemm"):
+        why_not = _linear_refusal(graph, node)
+        return _on_host(node, why_not) if why_not else _with_activation(graph, "conv", node)
+    if node.kind == "Add":
+        why_not = _add_refusal(graph, node, in_bytes)
+        return _on_host(node, why_not) if why_not else _with_activation(graph, "add", node)
+    if node.kind in ("AveragePool", "GlobalAveragePool"):
+        why_not = _average_refusal(graph, node, in_bytes)
+        if why_not:
+            return _on_host(node, why_not)
+        return Step(kind="average_pool", node=node, reason="window sums and one multiplier")
+    if node.kind in BYTE_MOVERS:
+        why_not = _move_refusal(graph, node, in_bytes)
+        return _on_host(node, why_not) if why_not else _move(node)
+    return _on_host(node, _host_reason(graph, node))
+
+
+def _move(node: Node) -> Step:
+    return Step(kind="move", node=node, reason="moves bytes and leaves them as they are")
+
+
+def _on_host(node: Node, reason: str) -> Step:
+    return Step(kind="host", node=node, reason=reason)
+
+
+def _with_activation(graph: Graph, kind: Kind, node: Node) -> Step:
+    """Return the step of a node and of the activation that alone reads it."""
+    reason = "shift-accumulate" if kind == "conv" else "element-wise add with two scales"
+    user = graph.sole_user(node.output)
+    if user is None or user.kind not in ACTIVATIONS or user.inputs[0] != node.output:
+        return Step(kind=kind, node=node, reason=reason)
+    activation = activation_of(graph, user)
+    if activation is None or (kind == "add" and activation.slope is not None):
+        return Step(kind=kind, node=node, reason=reason)
+    return Step(kind=kind, node=node, fused=(user,), activation=activation, reason=reason)
+
+
+def _linear_refusal(graph: Graph, node: Node) -> str:
+    weight = graph.constant(node.inputs[1])
+    if weight is None:
+        return "its weights are computed at run time"
+    if weight.dtype != np.float32:
+        return f"its weights are {weight.dtype}, not float32"
+    if len(node.inputs) > 2 and node.inputs[2] and graph.constant(node.inputs[2]) is None:
+        return "its bias is computed at run time"
+    rank = len(graph.shape(node.inputs[0])) - 2
+    if node.op == "Gemm":
+        canonical = node.attr("transB", 0) == 1 and node.attr("alpha", 1.0) == 1.0
+        return "" if canonical and rank == 0 else "it is not a fully connected layer"
+    if not 1 <= rank <= 3:
+        return f"it has {rank} spatial axes; the array takes 1 to 3"
+    return ""
+
+
+def _add_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
+    if any(graph.constant(name) is not None for name in node.inputs):
+        return "it adds a constant that no convolution could take in"
+    if not any(name in in_bytes for name in node.inputs):
+        return "both operands are float on the host"
+    if any(graph.types[name].dtype != FLOAT32 for name in node.inputs):
+        return f"it adds {graph.types[node.inputs[0]].dtype}, not float32"
+    return ""
+
+
+def _average_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
+    if node.inputs[0] not in in_bytes:
+        return "its input is float on the host"
+    if node.op == "GlobalAveragePool":
+        return ""
+    padded = any(node.attr("pads", ()))
+    if padded and not int(node.attr("count_include_pad", 0)):
+        return "windows at the border divide by fewer positions (count_include_pad=0)"
+    if int(node.attr("ceil_mode", 0)) and _partial_windows(graph, node):
+        return "windows at the border divide by fewer positions (ceil mode)"
+    return ""
+
+
+def _partial_windows(graph: Graph, node: Node) -> bool:
+    size, out = graph.shape(node.inputs[0])[2:], graph.shape(node.output)[2:]
+    rank = len(size)
+    kernel = node.attr("kernel_shape", ())
+    strides = node.attr("strides", (1,) * rank)
+    pads = node.attr("pads", (0,) * 2 * rank)
+    return any(
+        (o - 1) * s + k > n + b + e
+        for n, o, k, s, b, e in zip(
+            size, out, kernel, strides, pads[:rank], pads[rank:], strict=True
+        )
+    )
+
+
+def _move_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
+    data = node.inputs if node.op == "Concat" else node.inputs[:1]
+    if not all(name in in_bytes for name in data):
+        return "its input is float on the host"
+    if any(name and graph.constant(name) is None for name in node.inputs[len(data) :]):
+        return "its parameters are computed at run time"
+    if node.op == "MaxPool" and len([name for name in node.outputs if name]) > 1:
+        return "it also returns the positions of the maxima"
+    if node.op == "Pad":
+        return _pad_refusal(graph, node)
+    return ""
+
+
+def _pad_refusal(graph: Graph, node: Node) -> str:
+    if node.attr("mode", "constant") != "constant":
+        return ""
+    value = graph.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    if value is not None and np.any(value):
+        return "it pads with a value other than 0"
+    return ""
+
+
+def _host_reason(graph: Graph, node: Node) -> str:
+    if node.kind in ACTIVATIONS:
+        if activation_of(graph, node) is None:
+            return "the activation is not a clip with at most one slope of 0 or more below zero"
+        return "no convolution, fully connected layer or add on the array feeds it alone"
+    if node.kind in ("Mul", "Div", "Sub", "BatchNormalization"):
+        return "no convolution could take it in"
+    if node.kind == "ConvTranspose":
+        return "the array has no transposed convolution yet"
+    if node.kind in TAKES_ACTIVATION:
+        return "it is not in the form the array takes"
+    return f"{node.kind} is not an operator of the array"
