@@ -34,7 +34,7 @@ a step: lower its frac_bits.
 """
 
 MAX_FRAC_BITS = 60
-"""Largest magnitude of frac_bits: the ratio of any two scales times M / 2**s is exact in float32."""
+"""Largest magnitude of frac_bits: float32 holds any ratio of two scales times M / 2**s."""
 
 ACC_MIN, ACC_MAX = -(2**31), 2**31 - 1
 
