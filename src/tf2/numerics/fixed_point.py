@@ -122,7 +122,7 @@ def nearest_multiplier(
         raise ValueError("scales must be positive and finite")
     largest = MAX_SHIFT[zero_point]
     shift = np.clip(7 - np.floor(np.log2(scale)).astype(np.int64), 0, largest)
-    multiplier = np.rint(np.ldexp(scale, shift)).astype(np.int64)
+    multiplier = np.rint(np.minimum(np.ldexp(scale, shift), 256.0)).astype(np.int64)
     carried = (multiplier > MAX_MULTIPLIER) & (shift > 0)  # 255.6 rounds up to 256 = 128 * 2
     shift = shift - carried
     multiplier = np.where(carried, np.rint(np.ldexp(scale, shift)).astype(np.int64), multiplier)
