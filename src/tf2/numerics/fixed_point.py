@@ -121,12 +121,12 @@ def nearest_multiplier(
     if not (np.isfinite(scale).all() and (scale > 0).all()):
         raise ValueError("scales must be positive and finite")
     largest = MAX_SHIFT[zero_point]
+    scale = np.minimum(scale, float(MAX_MULTIPLIER))
     shift = np.clip(7 - np.floor(np.log2(scale)).astype(np.int64), 0, largest)
-    multiplier = np.rint(np.minimum(np.ldexp(scale, shift), 256.0)).astype(np.int64)
-    carried = (multiplier > MAX_MULTIPLIER) & (shift > 0)  # 255.6 rounds up to 256 = 128 * 2
+    multiplier = np.rint(np.ldexp(scale, shift)).astype(np.int64)
+    carried = multiplier > MAX_MULTIPLIER  # 127.9 rounds up to 256 / 2 = 128
     shift = shift - carried
-    multiplier = np.where(carried, np.rint(np.ldexp(scale, shift)).astype(np.int64), multiplier)
-    multiplier = np.clip(multiplier, 1, MAX_MULTIPLIER)
+    multiplier = np.maximum(np.where(carried, MAX_MULTIPLIER // 2 + 1, multiplier), 1)
     # Drop common factors of two: the pure shift of the original is then multiplier 1.
     lowest_bit = multiplier & -multiplier
     trailing = np.log2(lowest_bit.astype(np.float64)).astype(np.int64)
