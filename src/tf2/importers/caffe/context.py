@@ -20,7 +20,7 @@ from tf2.errors import UnsupportedOpError
 from tf2.importers.caffe.net import Layer
 from tf2.importers.caffe.params import MAX_INT, Params
 
-MAX_CONSTANT = 1 << 26  # values in one computed array (256 MiB): priors of a mistyped step
+MAX_CONSTANT = 1 << 22  # values in one computed array; the priors of SSD512 are 2**18
 
 
 @dataclass(frozen=True, kw_only=True)

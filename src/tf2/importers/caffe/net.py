@@ -29,6 +29,9 @@ _HARMLESS_FIELDS = frozenset(
     "param loss_weight propagate_down phase blobs_lr weight_decay blob_share_mode include exclude "
     "loss_param transform_param".split()
 )
+_NET_FIELDS = frozenset(
+    "name input input_dim input_shape layer layers force_backward state debug_info".split()
+)
 _WIRING_FIELDS = frozenset(["name", "type", "bottom", "top"])
 _TEST = "TEST"
 MAX_LAYERS = 20_000  # the deepest published nets have a few thousand
@@ -97,6 +100,12 @@ def read_net(message: Message) -> Net:
             "prototxt has no layers; expected a net with 'layer { ... }' blocks. "
             "A solver prototxt is not a net: give the file its 'net' field names"
         )
+    for name, value in message.fields:
+        if name not in _NET_FIELDS:
+            raise ImportModelError(
+                f"line {value.line}: a net has no field {name!r}; known are "
+                f"{', '.join(sorted(_NET_FIELDS))}. Correct the prototxt"
+            )
     if len(current) + len(v1) > MAX_LAYERS:
         raise ImportModelError(f"prototxt has more than {MAX_LAYERS} layers; this is no Caffe net")
     layers = [_read_layer(block) for block in current] + [_read_v1_layer(block) for block in v1]
