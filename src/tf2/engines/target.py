@@ -1,0 +1,58 @@
+"""What a session is asked to run, in whatever form it was given."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf2.errors import EngineError
+from tf2.ir import Graph
+from tf2.model_file import CompressedModel, read_model
+
+SUFFIX = ".tf2"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A compressed model, a graph, or a model file that is still to be imported.
+
+    Attributes:
+        name: For messages.
+        compressed: The compressed model.
+        graph: A graph made or imported in Python.
+        folder: Where the ``.tf2`` file lies; its source may lie there too.
+        source: Path of a float model: the one to run, or the source of ``compressed``.
+    """
+
+    name: str
+    compressed: CompressedModel | None = None
+    graph: Graph | None = None
+    folder: Path | None = None
+    source: str | None = None
+
+
+def target_of(
+    model: str | os.PathLike[str] | CompressedModel | Graph, source: str | Path | None
+) -> Target:
+    """Return what is to be run.
+
+    Raises:
+        ModelFileError: A ``.tf2`` file cannot be read.
+        EngineError: ``model`` is something else.
+    """
+    override = None if source is None else str(source)
+    if isinstance(model, CompressedModel):
+        return Target(name=model.manifest.source.name, compressed=model, source=override)
+    if isinstance(model, Graph):
+        return Target(name=model.name, graph=model, source=override)
+    if not isinstance(model, str | os.PathLike):
+        raise EngineError(
+            f"a session runs the path of a model, a CompressedModel or a Graph, not a "
+            f"{type(model).__name__}"
+        )
+    text = os.fspath(model)
+    if Path(text).suffix.lower() != SUFFIX:
+        return Target(name=text, source=text)
+    path = Path(text)
+    return Target(name=text, compressed=read_model(path), folder=path.parent, source=override)
