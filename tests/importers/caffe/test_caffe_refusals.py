@@ -73,7 +73,7 @@ CONV_BLOBS = [weights(4, 3, 3, 3), weights(4)]
         ("Convolution", CONV.format("pad: [1, 1, 1]"), "pad has 3 values; give 1 or 2"),
         ("Convolution", CONV.format("stride: 9999999"), "must be an integer in 1..1048576"),
         ("Convolution", CONV.format("magic: 1"), "'magic'; understood are"),
-        ("Convolution", CONV.format(""), "the caffemodel has no weights for it"),
+        ("Convolution", CONV.format(""), "no weights are given for it; it needs 2 arrays"),
         ("BatchNorm", "batch_norm_param { use_global_stats: false }", "statistics of each batch"),
         ("Scale", "scale_param { axis: 3 num_axes: 2 }", "goes beyond its input"),
         ("Concat", "concat_param { axis: 1 concat_dim: 1 }", "exclude each other"),
@@ -153,6 +153,15 @@ def test_weights_for_a_layer_that_has_none(tmp_path):
         imported(CaffeModel().add("ReLU", "", [weights(3)]), tmp_path)
 
 
+@pytest.mark.parametrize("layer_type", ["Scale", "Bias"])
+def test_weights_for_a_layer_whose_numbers_are_a_bottom(tmp_path, layer_type):
+    model = CaffeModel((1, 3, 4, 4), inputs={"b": (1, 3, 4, 4)})
+    block = f"{layer_type.lower()}_param {{ axis: 0 }}"
+    model.add(layer_type, block, [weights(3)], bottoms=("data", "b"))
+    with pytest.raises(UnsupportedOpError, match="has 1 arrays for it, none are expected"):
+        imported(model, tmp_path)
+
+
 def test_one_name_for_two_layers_with_weights(tmp_path):
     slope = [weights(3)]
     model = CaffeModel().add("PReLU", "", slope, name="a", tops=("b",))
@@ -195,6 +204,8 @@ def test_batch_norm_statistics_that_cannot_be(tmp_path, statistics, message):
         ("layer { }", "a layer has no name"),
         ('layer { name: "a" }', "a layer has no type"),
         ("layer: 3", "must be a block"),
+        ('layer { name: "a" type: "ReLU" bottom: "" }', "bottom or top without a name"),
+        ('input: "a" input: "a" layer { name: "a" type: "ReLU" }', "each needs a name of its own"),
         ("layer { name: abc }", "must be a text in quotes"),
         ('layers { layer { name: "a" } }', "V0 format of 2013"),
         ('layers { name: "a" type: "ReLU" }', "no layer type of the V1 format"),

@@ -138,8 +138,8 @@ class LayerContext:
         """
         if self.weights is None:
             raise self.error(
-                f"the caffemodel has no weights for it; {of} arrays are needed, the first of shape "
-                f"{tuple(shape) if not index else '(see the prototxt)'}",
+                f"no weights are given for it; it needs {of} arrays, number {index} of shape "
+                f"{tuple(shape)}",
                 "Give the caffemodel that belongs to this prototxt: layers are matched by name.",
             )
         if len(self.weights) != of:
@@ -161,6 +161,14 @@ class LayerContext:
                 "The training diverged or the file is damaged; use another snapshot.",
             )
         return array.reshape(tuple(shape))
+
+    def need_no_weights(self) -> None:
+        """Refuse arrays in the caffemodel for a layer whose parameters leave nothing to learn."""
+        if self.weights is not None:
+            raise self.error(
+                f"the caffemodel has {len(self.weights)} arrays for it, none are expected",
+                "Check that the caffemodel belongs to this prototxt.",
+            )
 
     def axis(self, number: int, *, of: Blob | None = None, for_batch: bool = False) -> int:
         """Return the axis counted from the front; out of range or the batch axis raises."""

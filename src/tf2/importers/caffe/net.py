@@ -147,6 +147,12 @@ def _layer(block: Message, layer_type: str) -> Layer:
         raise ImportModelError(
             f"line {block.line}: a layer has no {'type' if name else 'name'}; correct the prototxt"
         )
+    bottoms, tops = block.strings("bottom"), block.strings("top")
+    if "" in bottoms or "" in tops:
+        raise ImportModelError(
+            f"line {block.line}: layer {name!r} has a bottom or top without a name; "
+            "correct the prototxt"
+        )
     blocks = []
     for key, value in block.fields:
         if key in _HARMLESS_FIELDS or key in _WIRING_FIELDS:
@@ -163,8 +169,8 @@ def _layer(block: Message, layer_type: str) -> Layer:
         name=name,
         type=layer_type,
         line=block.line,
-        bottoms=tuple(block.strings("bottom")),
-        tops=tuple(block.strings("top")),
+        bottoms=tuple(bottoms),
+        tops=tuple(tops),
         blocks=tuple(blocks),
     )
 
@@ -198,6 +204,8 @@ def _rule_holds(rule: Message, layer: Layer) -> bool:
 
 def _legacy_inputs(message: Message) -> tuple[tuple[str, tuple[int, ...] | None], ...]:
     names = message.strings("input")
+    if "" in names or len(set(names)) != len(names):
+        raise ImportModelError(f"prototxt has the inputs {names}; each needs a name of its own")
     dims = [_dim(value) for value in message.all("input_dim")]
     shapes = [
         tuple(_dim(value) for value in shape.all("dim"))

@@ -72,6 +72,8 @@ def convert_scale(ctx: LayerContext) -> list[Blob]:
         factors = _learned(ctx, 0, covered, "weight", of=count)
     else:
         factors = _second_bottom(ctx)
+        if not has_bias:
+            ctx.need_no_weights()
     value = ctx.node("Mul", ctx.bottom.value, factors)
     if has_bias:
         value = ctx.node("Add", value, _learned(ctx, count - 1, covered, "bias", of=count))
@@ -91,6 +93,7 @@ def convert_bias(ctx: LayerContext) -> list[Blob]:
     if len(ctx.bottoms) == 1:
         summand = _learned(ctx, 0, _covered_shape(ctx), "bias", of=1)
     else:
+        ctx.need_no_weights()
         summand = _second_bottom(ctx)
     return ctx.same(ctx.node("Add", ctx.bottom.value, summand))
 
