@@ -36,7 +36,8 @@ def _verify_values(graph: Graph) -> None:
         declared = graph.types.get(name)
         if declared is None or declared.shape != data.shape:
             raise VerifyError(f"constant {name!r} has shape {data.shape}, its type is {declared}")
-        if data.dtype.name != _stored_dtype(declared.dtype) and data.dtype.kind not in "OUS":
+        held = "string" if data.dtype.kind in "OUS" else data.dtype.name
+        if held != _stored_dtype(declared.dtype):
             raise VerifyError(f"constant {name!r} holds {data.dtype}, its type is {declared}")
     read = {n for node in graph.nodes for n in (*node.inputs, *node.outputs) if n}
     untyped = sorted((read | {*graph.inputs, *graph.outputs}) - set(graph.types))
