@@ -6,6 +6,7 @@ ONNX Runtime and the two can be compared.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -56,6 +57,8 @@ def run_node(graph: Graph, node: Node, values: Mapping[str, np.ndarray]) -> Arra
     if node.op == "MaxPool" and isinstance(feature, Feature):
         features = values[node.inputs[0]]
         return {node.output: integer_ops.max_pool(features, window=window(graph, node))}
+    if node.op == "MaxPool" and len(node.outputs) == 1 and "auto_pad" not in node.attrs:
+        return {node.output: _plain_max_pool(graph, node, values[node.inputs[0]])}
     if node.op == "Pad" and isinstance(feature, Feature):
         fill = np.int8(feature.zero_point)
         operands = [*operands[:2], fill, *operands[3:]]
@@ -71,7 +74,14 @@ def _run_reference(node: Node, operands: list[np.ndarray | None]) -> Arrays:
     graph = helper.make_graph(
         [proto],
         node.name or node.op,
-        [onnx.ValueInfoProto(name=name) for name in names if name],
+        # Typed: operators that ONNX defines as functions are expanded for their element type.
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(np.asarray(value).dtype), np.shape(value)
+            )
+            for name, value in zip(names, operands, strict=True)
+            if value is not None
+        ],
         [onnx.ValueInfoProto(name=name) for name in outputs],
     )
     opsets = [helper.make_opsetid("", OPSET)]
@@ -84,6 +94,13 @@ def _run_reference(node: Node, operands: list[np.ndarray | None]) -> Arrays:
             f"{node.kind} node {node.name!r} cannot be interpreted: {error}"
         ) from error
     return {name: np.asarray(value) for name, value in zip(outputs, results, strict=True)}
+
+
+def _plain_max_pool(graph: Graph, node: Node, x: np.ndarray) -> np.ndarray:
+    """Return the largest element of each window; the reference misreads uneven pads (onnx 1.23)."""
+    fill: Any = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
+    views = (seen for _, seen in window(graph, node).taps(x, fill))
+    return functools.reduce(np.maximum, views)
 
 
 def _format(graph: Graph, name: str) -> tuple[int, int]:
