@@ -8,14 +8,14 @@ very end of the file, so a shortened file is noticed before anything of it is us
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 from tf2.errors import ModelFileError
 from tf2.model_file.tensors import ALIGNMENT
@@ -30,8 +30,16 @@ COMMENT = b"tf2 manifest sha256:"
 _PADDING_FIELD = 0xD935  # the extra field that Android's zipalign pads with
 _LOCAL_HEADER_BYTES = 30
 
-# What zipfile raises on damaged archives; RuntimeError includes NotImplementedError.
-_READ_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError)
+_READ_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    RuntimeError,  # NotImplementedError is one
+)
+"""What zipfile raises on damaged archives."""
 
 
 def sha256(data: bytes) -> str:
@@ -39,22 +47,24 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_archive(file: BinaryIO, members: Mapping[str, bytes]) -> None:
-    """Write the members, in the order of `MEMBERS`; equal members give equal bytes.
+def archive_bytes(members: Mapping[str, bytes]) -> bytes:
+    """Return the archive of these members, in the order of `MEMBERS`; equal ones give equal bytes.
 
     Raises:
         ValueError: A member is too large for the format.
     """
+    buffer = io.BytesIO()
     try:
-        with zipfile.ZipFile(file, "w", allowZip64=False) as archive:
+        with zipfile.ZipFile(buffer, "w", allowZip64=False) as archive:
             archive.comment = COMMENT + sha256(members[MANIFEST]).encode()
             for name in MEMBERS:
-                _write_member(archive, file, name, members[name])
+                _add_member(archive, name, members[name], at=buffer.tell())
     except zipfile.LargeZipFile as error:
         raise ValueError("a model of more than 2 GB cannot be written") from error
+    return buffer.getvalue()
 
 
-def _write_member(archive: zipfile.ZipFile, file: BinaryIO, name: str, data: bytes) -> None:
+def _add_member(archive: zipfile.ZipFile, name: str, data: bytes, *, at: int) -> None:
     info = zipfile.ZipInfo(name)  # its time stamp is 1980-01-01, always
     info.create_system = 3  # and not the system that happens to write
     info.external_attr = 0o644 << 16
@@ -63,8 +73,7 @@ def _write_member(archive: zipfile.ZipFile, file: BinaryIO, name: str, data: byt
             raise ValueError(f"{name} would have {len(data)} bytes, the limit is {MAX_TEXT_BYTES}")
         archive.writestr(info, data, zipfile.ZIP_DEFLATED, compresslevel=9)
         return
-    data_at = file.tell() + _LOCAL_HEADER_BYTES + len(name) + 4
-    fill = -data_at % ALIGNMENT
+    fill = -(at + _LOCAL_HEADER_BYTES + len(name) + 4) % ALIGNMENT
     info.extra = struct.pack("<HH", _PADDING_FIELD, fill) + bytes(fill)
     archive.writestr(info, data, zipfile.ZIP_STORED)
 
@@ -104,12 +113,11 @@ class Archive:
         Raises:
             ModelFileError: Names a member that is missing, unknown, twice there or of another size.
         """
-        found = self._file.namelist()
-        wrong = set(found) ^ {MANIFEST, *expected} or {n for n in found if found.count(n) > 1}
-        if wrong or set(expected) != {GRAPH, TENSORS}:
+        found = sorted(self._file.namelist())
+        if found != sorted((MANIFEST, *expected)) or found != sorted(MEMBERS):
             raise ModelFileError(
-                f"{self._path} is altered: it holds {', '.join(map(repr, found))}, its manifest "
-                f"lists {', '.join(map(repr, expected))}"
+                f"{self._path} is damaged or altered: it holds {_listed(found)} where "
+                f"{_listed(MEMBERS)} are expected, its manifest lists {_listed(list(expected))}"
             )
         for name, size in expected.items():
             if self._file.getinfo(name).file_size != size:
@@ -136,7 +144,7 @@ class Archive:
             with self._file.open(info) as member:
                 data = member.read(info.file_size)  # inflates no more than it was asked for
         except _READ_ERRORS as error:
-            raise self._altered(name, str(error)) from error
+            raise self._altered(name, str(error)[:200]) from error
         if len(data) != info.file_size or sha256(data) != digest:
             raise self._altered(name, "its content does not have the SHA-256 that was written")
         return data
@@ -145,6 +153,11 @@ class Archive:
         return ModelFileError(
             f"{self._path} is damaged or altered: member {name}: {reason}. Copy or make it again"
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:80]) for name in names[:6])
+    return shown + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
 @contextmanager

@@ -18,9 +18,9 @@ from tf2.model_file.archive import (
     MANIFEST,
     TENSORS,
     Archive,
+    archive_bytes,
     open_archive,
     sha256,
-    write_archive,
 )
 from tf2.model_file.atomic import atomic_write
 from tf2.model_file.graph_json import decode_graph, encode_graph
@@ -28,6 +28,8 @@ from tf2.model_file.manifest import FORMAT_VERSION, Manifest
 
 # From the third on: what attributes of the wrong kind do to `verify`, which takes them for granted.
 _GRAPH_ERRORS = (ValueError, VerifyError, LookupError, TypeError, ArithmeticError, AttributeError)
+
+_REASON_LENGTH = 400  # a damaged file may have names of any length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,8 +111,9 @@ def write_model(model: CompressedModel, path: str | os.PathLike[str]) -> None:
         graph, tensors = encode_graph(model.graph)
         members = {GRAPH: graph, TENSORS: tensors}
         members[MANIFEST] = _encode_manifest(model.manifest, members)
+        content = archive_bytes(members)
         with atomic_write(path) as file:
-            write_archive(file, members)
+            file.write(content)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be written: {error.strerror or error}") from error
     except ValueError as error:
@@ -175,7 +178,9 @@ def _read_manifest(
 def _reason(error: Exception) -> str:
     """What went wrong, without pydantic's links and without the file's content."""
     if not isinstance(error, ValidationError):
-        return str(error) or type(error).__name__
+        return str(error)[:_REASON_LENGTH] or type(error).__name__
     found = error.errors(include_url=False, include_context=False, include_input=False)
-    texts = [f"{'.'.join(map(str, e['loc'])) or 'JSON'}: {e['msg']}" for e in found[:3]]
+    texts = [
+        f"{'.'.join(map(str, e['loc'])) or 'JSON'}: {e['msg']}"[:_REASON_LENGTH] for e in found[:3]
+    ]
     return "; ".join(texts) + (f" and {len(found) - 3} more" if len(found) > 3 else "")

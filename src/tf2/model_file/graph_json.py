@@ -142,12 +142,19 @@ def decode_graph(graph_json: bytes, tensor_bytes: bytes) -> Graph:
 
 
 def type_to_text(value: TensorType) -> str:
-    """Return "float32[1,3,224,224]", or "u8q4[...]" and "s8q-1[...]" for feature bytes."""
-    shape = ",".join(map(str, value.shape))
-    if isinstance(value.dtype, Plain):
-        return f"{value.dtype.name}[{shape}]"
-    sign = "u" if value.dtype.zero_point == fixed_point.UNSIGNED else "s"
-    return f"{sign}8q{value.dtype.frac_bits}[{shape}]"
+    """Return "float32[1,3,224,224]", or "u8q4[...]" and "s8q-1[...]" for feature bytes.
+
+    Raises:
+        ValueError: A dimension is negative, or has more than twelve digits.
+    """
+    element, shape = value.dtype, ",".join(map(str, value.shape))
+    if isinstance(element, Plain):
+        text = f"{element.name}[{shape}]"
+    else:
+        sign = "u" if element.zero_point == fixed_point.UNSIGNED else "s"
+        text = f"{sign}8q{element.frac_bits}[{shape}]"
+    type_from_text(text)  # better refused now than when the file is read
+    return text
 
 
 def type_from_text(text: str) -> TensorType:

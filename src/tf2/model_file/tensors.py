@@ -35,6 +35,7 @@ class TensorWriter:
     def __init__(self) -> None:
         self._own: dict[str, np.ndarray] = {}
         self._pools: dict[str, list[np.ndarray]] = {}
+        self._pool_sizes: dict[str, int] = {}
 
     def add(self, name: str, array: np.ndarray) -> None:
         """Store an array as the tensor ``weight:name``."""
@@ -42,9 +43,10 @@ class TensorWriter:
 
     def add_to_pool(self, array: np.ndarray) -> int:
         """Store an array at the end of the pool of its type, and return where it begins there."""
-        pool = self._pools.setdefault(element_name(array), [])
-        at = sum(part.size for part in pool)
-        pool.append(_little_endian(array).reshape(-1))
+        name = element_name(array)
+        at = self._pool_sizes.get(name, 0)
+        self._pools.setdefault(name, []).append(_little_endian(array).reshape(-1))
+        self._pool_sizes[name] = at + array.size
         return at
 
     def to_bytes(self) -> bytes:
