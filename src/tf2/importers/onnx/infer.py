@@ -29,6 +29,11 @@ MAX_FOLDED_BYTES = 2**31
 MAX_SHOWN_ELEMENTS = 4096
 """Of a constant that shape inference may look into: shapes, axes, scales."""
 
+POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
+
+POOLS_RIGHT_AT_OPSET = 22
+"""Before, inference in ceil mode counts a last window that lies in the padding; nobody runs it."""
+
 RANDOM_OPS = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
      "RandomUniformLike"}
@@ -146,8 +151,9 @@ def _inferred(node: Node, now: Walk) -> dict[str, TensorType] | None:
     """Return the types that ONNX infers, None where it leaves one open."""
     if node.domain:
         return None
+    opset = POOLS_RIGHT_AT_OPSET if node.op in POOLS else OPSET
     try:
-        schema = defs.get_schema(node.op, OPSET, "")
+        schema = defs.get_schema(node.op, opset, "")
     except defs.SchemaError as error:
         raise _unsupported(node, f"opset {OPSET} has no such operator") from error
     proto = node_proto(node)
@@ -158,7 +164,7 @@ def _inferred(node: Node, now: Walk) -> dict[str, TensorType] | None:
         for name in inputs
         if name in now.known and now.known[name].size <= MAX_SHOWN_ELEMENTS
     }
-    opsets = [helper.make_opsetid("", OPSET)]
+    opsets = [helper.make_opsetid("", opset)]
     try:
         found = shape_inference.infer_node_outputs(
             schema, proto, types, data, None, opsets, IR_VERSION

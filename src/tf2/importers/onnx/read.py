@@ -10,7 +10,9 @@ import onnx
 
 from tf2.errors import ImportModelError
 from tf2.importers.onnx.batch import settled
+from tf2.importers.onnx.branches import without_ifs
 from tf2.importers.onnx.draft import Draft
+from tf2.importers.onnx.infer import walk
 from tf2.importers.onnx.load import loaded
 from tf2.importers.onnx.opset import at_opset
 from tf2.importers.onnx.parse import parse
@@ -41,19 +43,30 @@ def read_onnx(
         ImportModelError: A broken model, or input shapes that are missing or do not fit.
     """
     label = name or (source.graph.name if isinstance(source, onnx.ModelProto) else source.stem)
-    model = at_opset(loaded(source))
+    given = dict(input_shapes or {})
+
+    def known(part: onnx.ModelProto) -> Mapping[str, np.ndarray]:
+        draft = parse(at_opset(part), name="condition")
+        return walk(draft, _shapes(draft, given)).known
+
+    model = at_opset(without_ifs(loaded(source), known))
     draft = parse(model, name=label or "model")
-    _check_weights(draft)
-    return settled(draft, _shapes(draft, input_shapes or {}))
+    graph = settled(draft, _shapes(draft, given))
+    _check_weights(graph)
+    return graph
 
 
-def _check_weights(draft: Draft) -> None:
-    for node in draft.nodes:
-        for name in node.inputs:
-            array = draft.constants.get(name)
-            if array is None or array.dtype.kind != "f" or array.size < 2:
-                continue  # single infinities are legitimate: bounds, fill values
-            if not np.isfinite(array).all():
+WEIGHT_OPS = frozenset(
+    {"BatchNormalization", "Conv", "ConvTranspose", "GRU", "Gemm", "GroupNormalization",
+     "InstanceNormalization", "LSTM", "LayerNormalization", "MatMul", "PRelu", "RNN"}
+)  # fmt: skip
+
+
+def _check_weights(graph: Graph) -> None:
+    for node in graph.nodes:
+        for name in node.inputs if node.op in WEIGHT_OPS else ():
+            array = graph.constant(name)
+            if array is not None and array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ImportModelError(
                     f"tensor {name!r}, read by {node.kind} node {node.name!r}, has NaN or "
                     f"infinite elements. Train or export the model again."

@@ -18,7 +18,9 @@ def simplified(draft: Draft, walk: Walk) -> Draft:
     nodes: list[Node] = []
     constants: dict[str, np.ndarray] = {}
     instead: dict[str, str] = {}
+    read = {name for node in draft.nodes for name in node.inputs} | set(draft.outputs)
     for node in draft.nodes:
+        node = _without_unread(node, read)
         node = replace(node, inputs=tuple(instead.get(name, name) for name in node.inputs))
         node = _explicit_pads(_inference_dropout(node, walk), walk)
         node = _scales_for_sizes(node, walk, constants)
@@ -31,7 +33,7 @@ def simplified(draft: Draft, walk: Walk) -> Draft:
 
 def changes_nothing(node: Node, walk: Walk) -> bool:
     """Tell whether a node's only output is its first input, whatever the data and the batch."""
-    if node.domain or len([name for name in node.outputs if name]) != 1:
+    if node.domain or len(node.outputs) != 1:
         return False
     if node.op == "Identity":
         return True
@@ -47,6 +49,16 @@ def changes_nothing(node: Node, walk: Walk) -> bool:
         pads = walk.known.get(node.inputs[1])
         return pads is not None and not pads.any()
     return False
+
+
+OPTIONAL_OUTPUTS = frozenset({"Dropout", "LayerNormalization", "MaxPool"})
+
+
+def _without_unread(node: Node, read: set[str]) -> Node:
+    """Drop further outputs (masks, indices, statistics) that nothing reads."""
+    if node.op not in OPTIONAL_OUTPUTS or node.domain or read.intersection(node.outputs[1:]):
+        return node
+    return replace(node, outputs=node.outputs[:1])
 
 
 def _inference_dropout(node: Node, walk: Walk) -> Node:

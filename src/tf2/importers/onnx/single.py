@@ -9,9 +9,9 @@ import onnx
 from onnx import helper
 
 from tf2.errors import EngineError
-from tf2.execution.onnx_writer import IR_VERSION, node_proto
+from tf2.execution.onnx_writer import IR_VERSION, node_proto, to_onnx
 from tf2.execution.runner import ort_session
-from tf2.ir import OPSET, Node
+from tf2.ir import OPSET, Graph, Node
 
 
 def run_single(node: Node, operands: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
@@ -44,3 +44,22 @@ def run_single(node: Node, operands: Sequence[np.ndarray | None]) -> dict[str, n
     except Exception as error:  # ONNX Runtime's exceptions share no public base
         raise EngineError(f"{node.kind} node {node.name!r} cannot run: {error}") from error
     return {name: np.asarray(value) for name, value in zip(names, results, strict=True)}
+
+
+def refusal(node: Node, graph: Graph) -> str | None:
+    """Return why ONNX Runtime takes no model with this node alone, None when it takes it."""
+    names = {name for name in (*node.inputs, *node.outputs) if name}
+    alone = Graph(
+        name=node.name,
+        inputs=tuple(dict.fromkeys(n for n in node.inputs if n and n not in graph.constants)),
+        outputs=tuple(name for name in node.outputs if name),
+        nodes=(node,),
+        types={name: graph.types[name] for name in names},
+        constants={name: graph.constants[name] for name in names if name in graph.constants},
+        batch_is_free=False,
+    )
+    try:
+        ort_session(to_onnx(alone), threads=1, optimize=False)
+    except EngineError as error:
+        return str(error)
+    return None

@@ -23,6 +23,8 @@ def tensor_array(tensor: TensorProto, *, what: str) -> np.ndarray:
         ImportModelError: Names ``what``.
     """
     check_dims(tuple(tensor.dims), what=what)
+    if tensor.data_location == TensorProto.EXTERNAL:
+        raise ImportModelError(f"{what} lies in another file, which only initializers may")
     try:
         array = numpy_helper.to_array(tensor)
     except Exception as error:  # to_array raises anything on data that do not fit the shape
@@ -59,7 +61,7 @@ def densified(sparse: onnx.SparseTensorProto) -> np.ndarray:
     else:
         raise ImportModelError(f"{what}: indices of shape {indices.shape} fit not {list(dims)}")
     dense = np.zeros(math.prod(dims), dtype)
-    if len(flat) != len(values) or (flat < 0).any() or (flat >= dense.size).any():
+    if flat.shape != values.shape or (flat < 0).any() or (flat >= dense.size).any():
         raise ImportModelError(f"{what}: an index lies outside {list(dims)}")
     dense[flat] = values
     return dense.reshape(dims)
