@@ -183,6 +183,19 @@ def test_linked_folders_are_followed_and_loops_end(photos, tmp_path):
     assert image_names(tmp_path / "links") == ["cat/1.png", "cat/2.png"]
 
 
+def test_a_folder_that_cannot_be_listed_is_named_and_not_left_out(photos, monkeypatch):
+    real = os.scandir
+
+    def scandir(path):
+        if str(path).endswith("dog"):
+            raise PermissionError(13, "denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DataError, match=r"dog: cannot be listed: PermissionError"):
+        find_images(photos)
+
+
 def test_a_zip_is_read_in_place(tmp_path):
     archive = zipped(tmp_path / "A.ZIP", {"b/2.png": png(gradient()), "a.txt": "", "b/1.png": ""})
     assert find_images(archive) == [f"{archive}!b/1.png", f"{archive}!b/2.png"]

@@ -151,6 +151,12 @@ def test_views_do_not_depend_on_the_other_images(photos):
     np.testing.assert_array_equal(alone[2], among[among.names.index("dog/10.jpg#view1")])
 
 
+def test_images_are_not_all_cut_alike(photos):
+    (photos / "cat/2.png").write_bytes((photos / "cat/1.png").read_bytes())
+    twins = Samples.open(photos, RECIPE)[:2].crops(1, seed=0)
+    assert (twins[2] != twins[3]).any()
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_views_have_the_shape_of_the_photograph(photos, name):
     more = Samples.open(photos, PRESETS[name]).crops(1, seed=0)

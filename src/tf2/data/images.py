@@ -90,7 +90,10 @@ def is_zip(path: str | Path) -> bool:
 
 
 class ImageReader:
-    """``open_image`` for many images: an archive is opened once and not for every member."""
+    """``open_image`` for many images: an archive is opened once and not for every member.
+
+    Close it, or use it in a ``with``. For one thread at a time.
+    """
 
     def __init__(self) -> None:
         self._archives: dict[str, zipfile.ZipFile] = {}
@@ -157,8 +160,12 @@ class ImageReader:
 
 def _walk(folder: Path) -> Iterator[str]:
     """Yield the files under ``folder`` relative to it; class folders are often links."""
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: cannot be listed: {reason_of(error)}") from error
+
     seen = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
+    for root, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
         real = os.path.realpath(root)
         if real in seen:  # a link to a folder above it
             folders.clear()

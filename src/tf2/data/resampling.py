@@ -88,7 +88,7 @@ def _area_taps(old: int, new: int) -> tuple[NDArray[np.intp], NDArray[np.float32
     begin = np.arange(new) * ratio
     end = begin + ratio
     touched = np.floor(begin).astype(np.intp) + np.arange(math.ceil(ratio) + 1)[:, None]
-    covered = np.clip(np.minimum(end, touched + 1) - np.maximum(begin, touched), 0, 1)
+    covered = np.maximum(np.minimum(end, touched + 1) - np.maximum(begin, touched), 0)
     indices = np.minimum(touched, old - 1)  # taps past the border have weight (almost) zero
     return indices, (covered / covered.sum(axis=0)).astype(np.float32)
 

@@ -12,7 +12,7 @@ from tf2.data.resampling import Interpolation, resize_image
 from tf2.errors import DataError
 
 MAX_SIDE = 16384  # pixels; a typing error should not allocate the machine's memory
-MAX_ENLARGED_PIXELS = 1 << 28  # a 1 x 10000 strip brought to a short side of 256 has 655 million
+MAX_RESIZED_PIXELS = 1 << 26  # a 1 x 10000 strip brought to a short side of 256 has 655 million
 
 Side = Annotated[int, Field(strict=True, ge=1, le=MAX_SIDE)]
 
@@ -63,14 +63,14 @@ class Resize(BaseModel):
         """Return ``image`` (H, W, C) at its new size, uint8; the image itself when it fits.
 
         Raises:
-            DataError: Keeping the aspect ratio would give an image too large to hold.
+            DataError: The result would be too large to hold, as a strip at its aspect ratio is.
         """
         height, width = target = self.target(*image.shape[:2])
-        if height * width > MAX_ENLARGED_PIXELS:
+        if height * width > MAX_RESIZED_PIXELS:
             raise DataError(
                 f"an image of {image.shape[0]}x{image.shape[1]} (height x width) would become "
-                f"{height}x{width}, more than {MAX_ENLARGED_PIXELS} pixels. Crop it before, or "
-                "resize it by 'squash' or 'letterbox'"
+                f"{height}x{width}, more than {MAX_RESIZED_PIXELS} pixels. Crop it before, or "
+                "resize to a smaller size, by 'squash' or 'letterbox'"
             )
         resized = resize_image(image, target, self.interpolation)
         if self.mode != "letterbox":
