@@ -9,7 +9,8 @@ from pathlib import Path
 from tf2.errors import ImportModelError
 from tf2.importers.kinds import Kind, kind_of
 from tf2.importers.origin import Origin, digests
-from tf2.importers.readers import READERS, Request
+from tf2.importers.readers import READERS
+from tf2.importers.request import Request
 from tf2.importers.runtimes import Runtime
 from tf2.ir import Graph
 

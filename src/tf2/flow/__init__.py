@@ -1,0 +1,23 @@
+"""The few calls most users need; the command line is made of them."""
+
+from tf2.flow.classifying import Prediction, classify
+from tf2.flow.compressing import compress
+from tf2.flow.evaluating import compare, evaluate
+from tf2.flow.exporting import export_onnx, with_feature_inputs
+from tf2.flow.importing import Check, ImportReport, inspect_model
+from tf2.flow.places import open_labels, open_samples
+
+__all__ = [
+    "Check",
+    "ImportReport",
+    "Prediction",
+    "classify",
+    "compare",
+    "compress",
+    "evaluate",
+    "export_onnx",
+    "inspect_model",
+    "open_labels",
+    "open_samples",
+    "with_feature_inputs",
+]
