@@ -9,6 +9,7 @@ from tf2.compression.streams import Streams
 from tf2.ir import Graph
 from tf2.ir.rewriter import Rewritten
 from tf2.model_file.manifest import LayerReport, Support
+from tf2.numerics import fixed_point
 from tf2.numerics.fixed_point import BYTE_MAX, BYTE_MIN
 from tf2.quantization import Partition, Step
 
@@ -33,6 +34,8 @@ def layer_report(
     quantized, exact = next(streams.pairs(step.output))
     stored = streams.stored(step.output)[0]
     kind = solved.parameters.weight_kind
+    # With zero point -128 the lowest byte is the value 0, which ReLU gives and nothing cuts off.
+    lowest = BYTE_MIN if streams.feature(step.output).zero_point == fixed_point.SIGNED else None
     return LayerReport(
         name=step.node.name,
         weights="pot4" if kind == "pot4" else "int8",
@@ -41,7 +44,7 @@ def layer_report(
         output_sqnr_db=sqnr_db(exact, quantized),
         zeros=float((weight == 0).mean()),
         exact=solved.exact,
-        saturated=float(((stored == BYTE_MAX) | (stored == BYTE_MIN)).mean()),
+        saturated=float(((stored == BYTE_MAX) | (stored == lowest)).mean()),
     )
 
 

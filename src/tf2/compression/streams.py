@@ -57,7 +57,7 @@ class Streams:
         self._run(self._builder.so_far(nodes, outputs), self._integer)
 
     def _run(self, part: Graph, values: Values) -> None:
-        runner = Runner(part)
+        runner = Runner(part, fragment=True)
         results = [
             runner({name: values[name][i] for name in part.inputs}) for i in range(self._count)
         ]
@@ -76,6 +76,10 @@ class Streams:
         feature = self._builder.feature(value)
         for stored, exact in zip(self._integer[bytes_name(value)], self._float[value], strict=True):
             yield _real(stored, feature), exact
+
+    def feature(self, value: str) -> Feature:
+        """Return the scale of a tensor's bytes."""
+        return self._builder.feature(value)
 
     def stored(self, value: str) -> Sequence[np.ndarray]:
         """Return the bytes of a tensor, a batch each."""

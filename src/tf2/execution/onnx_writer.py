@@ -24,12 +24,16 @@ IR_VERSION = 10
 BATCH = "N"
 
 
-def to_onnx(graph: Graph, *, outputs: Iterable[str] | None = None) -> onnx.ModelProto:
+def to_onnx(
+    graph: Graph, *, outputs: Iterable[str] | None = None, fragment: bool = False
+) -> onnx.ModelProto:
     """Return an ONNX model with the graph's inputs and outputs, runnable by any ONNX runtime.
 
     Args:
         graph: Verified. Features may be inputs or outputs; they are then uint8.
         outputs: Names of values to return instead of the graph's outputs.
+        fragment: The graph is cut out of a larger one, so the batch may sit in any axis of its
+            inputs (a reshape may have merged it with channels): declare no sizes.
     """
     emitter = Emitter()
     for node in graph.nodes:
@@ -47,8 +51,8 @@ def to_onnx(graph: Graph, *, outputs: Iterable[str] | None = None) -> onnx.Model
     proto = helper.make_graph(
         emitter.nodes,
         graph.name or "graph",
-        [_value_info(graph, name) for name in graph.inputs],
-        [_value_info(graph, name) for name in names],
+        [_value_info(graph, name, fragment=fragment) for name in graph.inputs],
+        [_value_info(graph, name, fragment=fragment) for name in names],
         initializer=[*initializers, *emitter.initializers],
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
@@ -72,10 +76,12 @@ def element_type(dtype: DType) -> int:
     )
 
 
-def _value_info(graph: Graph, name: str) -> onnx.ValueInfoProto:
+def _value_info(graph: Graph, name: str, *, fragment: bool) -> onnx.ValueInfoProto:
     value: TensorType = graph.types[name]
     shape: list[int | str] = list(value.shape)
-    if graph.batch_is_free and shape:
+    if fragment:
+        shape = [f"{name}.{axis}" for axis in range(len(shape))]
+    elif graph.batch_is_free and shape:
         shape[0] = BATCH
     return helper.make_tensor_value_info(name, element_type(value.dtype), shape)
 

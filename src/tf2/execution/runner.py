@@ -20,14 +20,22 @@ class Runner:
         graph: Verified.
         outputs: Names of values to return; default the graph's outputs.
         threads: Of one operator; 0 takes every core.
+        fragment: See `to_onnx`.
     """
 
     def __init__(
-        self, graph: Graph, *, outputs: Iterable[str] | None = None, threads: int = 0
+        self,
+        graph: Graph,
+        *,
+        outputs: Iterable[str] | None = None,
+        threads: int = 0,
+        fragment: bool = False,
     ) -> None:
         self._graph = graph
         self._outputs = tuple(graph.outputs if outputs is None else outputs)
-        self._session = ort_session(to_onnx(graph, outputs=self._outputs), threads=threads)
+        self._session = ort_session(
+            to_onnx(graph, outputs=self._outputs, fragment=fragment), threads=threads
+        )
 
     def __call__(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the named values for one batch.

@@ -16,6 +16,7 @@ from tf2.ir.integer_ops import DOMAIN
 from tf2.numerics import fixed_point
 from tf2.numerics.fixed_point import BYTE_MAX, BYTE_MIN
 from tf2.passes.activation import Activation
+from tf2.quantization.average_pool import divisor, kernel_of
 from tf2.quantization.feature_scales import feature_operands
 from tf2.quantization.partition import Step
 
@@ -98,10 +99,11 @@ class IntegerGraph:
     def add_average_pool(self, step: Step) -> None:
         """Append an average over windows of one size."""
         node = step.node
-        spatial = self._float.shape(node.inputs[0])[2:]
-        kernel = tuple(node.attr("kernel_shape", spatial))
+        kernel = kernel_of(self._float, node)
+        count = divisor(self._float, node)
+        assert count is not None, "partition admits pools of one divisor only"
         x, y = self.feature(node.inputs[0]), self.feature(step.output)
-        scale = 2.0 ** (y.frac_bits - x.frac_bits) / float(np.prod(kernel))
+        scale = 2.0 ** (y.frac_bits - x.frac_bits) / count
         multiplier, shift = fixed_point.nearest_multiplier(np.array(scale), zero_point=y.zero_point)
         kept = {k: node.attrs[k] for k in ("strides", "pads", "dilations") if k in node.attrs}
         attrs = {"kernel_shape": kernel, "multiplier": int(multiplier), "shift": int(shift), **kept}

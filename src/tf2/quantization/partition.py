@@ -21,6 +21,7 @@ from tf2.passes.activation import (
     Activation,
     activation_of,
 )
+from tf2.quantization.average_pool import divisor
 
 Kind = Literal["conv", "add", "average_pool", "move", "host"]
 
@@ -147,28 +148,9 @@ def _add_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
 def _average_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
     if node.inputs[0] not in in_bytes:
         return "its input is float on the host"
-    if node.op == "GlobalAveragePool":
-        return ""
-    padded = any(node.attr("pads", ()))
-    if padded and not int(node.attr("count_include_pad", 0)):
-        return "windows at the border divide by fewer positions (count_include_pad=0)"
-    if int(node.attr("ceil_mode", 0)) and _partial_windows(graph, node):
-        return "windows at the border divide by fewer positions (ceil mode)"
+    if divisor(graph, node) is None:
+        return "windows at the border divide by fewer positions than the others"
     return ""
-
-
-def _partial_windows(graph: Graph, node: Node) -> bool:
-    size, out = graph.shape(node.inputs[0])[2:], graph.shape(node.output)[2:]
-    rank = len(size)
-    kernel = node.attr("kernel_shape", ())
-    strides = node.attr("strides", (1,) * rank)
-    pads = node.attr("pads", (0,) * 2 * rank)
-    return any(
-        (o - 1) * s + k > n + b + e
-        for n, o, k, s, b, e in zip(
-            size, out, kernel, strides, pads[:rank], pads[rank:], strict=True
-        )
-    )
 
 
 def _move_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
