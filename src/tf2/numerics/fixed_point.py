@@ -29,8 +29,8 @@ MAX_ADD_SPREAD = 14
 """Largest difference of any two frac_bits among the operands and the result of an addition.
 
 Every intermediate is then below 2**24 steps of the finest scale, so float32 (ONNX Runtime's
-QLinearAdd) is exact in any order of its terms. An operand finer than that adds less than 1/64 of
-a step: lower its frac_bits.
+QLinearAdd) is exact in any order of its terms. An operand whose steps are finer than that says
+nothing beside a coarser one: lower its frac_bits.
 """
 
 MAX_FRAC_BITS = 60
