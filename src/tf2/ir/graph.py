@@ -58,6 +58,10 @@ class Node:
         """The first output, for operators that have one."""
         return self.outputs[0]
 
+    def operand(self, index: int) -> str:
+        """Return the name of an input, empty where it is absent or not given."""
+        return self.inputs[index] if index < len(self.inputs) else ""
+
     def attr(self, name: str, default: Any) -> Any:
         """Return an attribute, or ``default`` where the node does not give it."""
         return self.attrs.get(name, default)

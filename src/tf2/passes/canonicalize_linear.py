@@ -31,8 +31,8 @@ class CanonicalizeLinear(RewritePattern):
             matrix = matrix.T
         weight = matrix * np.float32(node.attr("alpha", 1.0))
         bias = np.zeros(len(weight), np.float32)
-        if node.op == "Gemm" and len(node.inputs) > 2 and node.inputs[2]:
-            given = graph.constant(node.inputs[2])
+        if node.op == "Gemm" and node.operand(2):
+            given = graph.constant(node.operand(2))
             if given is None or given.size not in (1, len(bias)):
                 rewriter.decline(node, "its bias is computed at run time")
                 return

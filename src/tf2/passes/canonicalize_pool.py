@@ -17,7 +17,7 @@ class CanonicalizeGlobalPool(RewritePattern):
         """Rewrite one ReduceMean."""
         graph = rewriter.graph
         shape = graph.shape(node.inputs[0])
-        given = graph.constant(node.inputs[1]) if len(node.inputs) > 1 else None
+        given = graph.constant(node.operand(1))
         if given is None or len(shape) < 3:
             return
         if sorted(np.asarray(given) % len(shape)) != list(range(2, len(shape))):

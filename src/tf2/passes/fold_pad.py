@@ -15,14 +15,14 @@ def spatial_pads(graph: Graph, node: Node) -> tuple[list[int], list[int]] | None
     pads = graph.constant(node.inputs[1])
     if pads is None or node.attr("mode", "constant") != "constant":
         return None
-    if len(node.inputs) > 2 and node.inputs[2]:
-        value = graph.constant(node.inputs[2])
+    if node.operand(2):
+        value = graph.constant(node.operand(2))
         if value is None or value.any():
             return None
     rank = len(graph.shape(node.inputs[0]))
     axes = np.arange(rank)
-    if len(node.inputs) > 3 and node.inputs[3]:
-        given = graph.constant(node.inputs[3])
+    if node.operand(3):
+        given = graph.constant(node.operand(3))
         if given is None:
             return None
         axes = np.asarray(given) % rank

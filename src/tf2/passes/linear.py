@@ -26,9 +26,9 @@ def output_channels(graph: Graph, node: Node) -> int:
 def bias_of(graph: Graph, node: Node) -> np.ndarray | None:
     """Return the bias (O,) as float64, zeros where there is none; None if it is not constant."""
     channels = output_channels(graph, node)
-    if len(node.inputs) < 3 or not node.inputs[2]:
+    if not node.operand(2):
         return np.zeros(channels)
-    bias = graph.constant(node.inputs[2])
+    bias = graph.constant(node.operand(2))
     if bias is None or bias.size not in (1, channels):
         return None
     return np.broadcast_to(bias.reshape(-1), channels).astype(np.float64)

@@ -124,7 +124,7 @@ def _linear_refusal(graph: Graph, node: Node) -> str:
         return "its weights are computed at run time"
     if weight.dtype != np.float32:
         return f"its weights are {weight.dtype}, not float32"
-    if len(node.inputs) > 2 and node.inputs[2] and graph.constant(node.inputs[2]) is None:
+    if node.operand(2) and graph.constant(node.operand(2)) is None:
         return "its bias is computed at run time"
     rank = len(graph.shape(node.inputs[0])) - 2
     if node.op == "Gemm":
@@ -169,7 +169,7 @@ def _move_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
 def _pad_refusal(graph: Graph, node: Node) -> str:
     if node.attr("mode", "constant") != "constant":
         return ""
-    value = graph.constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] else None
+    value = graph.constant(node.operand(2))
     if value is not None and np.any(value):
         return "it pads with a value other than 0"
     return ""
