@@ -1,0 +1,1 @@
+"""The command line: one file a subcommand, each a call into `tf2.flow`."""

@@ -109,12 +109,11 @@ class Session:
             raise EngineError(f"the graph has no value {unknown[0]!r}")
         return self._executable.values(checked_feeds(self.graph, feeds), wanted)
 
-    def preprocess(self, images: Sequence[str | os.PathLike[str]]) -> dict[str, np.ndarray]:
-        """Return one batch of image files, prepared as the model wants them.
+    def open_images(self, images: Sequence[str | os.PathLike[str]]) -> Samples:
+        """Return image files as samples, to be prepared as the model wants them when asked for.
 
         Raises:
             EngineError: The model does not say how images are prepared.
-            DataError: An image cannot be read; names it.
         """
         if self.preprocessing is None:
             raise EngineError(
@@ -122,8 +121,16 @@ class Session:
                 "preprocessing. Feed arrays, or compress it with --preprocess"
             )
         paths = [os.fspath(image) for image in images]
-        samples = Samples.open(paths, self.preprocessing, inputs=self.sample_shapes)
-        return dict(samples.stacked().feed(self.graph.inputs))
+        return Samples.open(paths, self.preprocessing, inputs=self.sample_shapes)
+
+    def preprocess(self, images: Sequence[str | os.PathLike[str]]) -> dict[str, np.ndarray]:
+        """Return one batch of image files, prepared as the model wants them.
+
+        Raises:
+            EngineError: The model does not say how images are prepared.
+            DataError: An image cannot be read; names it.
+        """
+        return dict(self.open_images(images).stacked().feed(self.graph.inputs))
 
     def run_images(self, images: Sequence[str | os.PathLike[str]]) -> list[np.ndarray]:
         """Return all outputs for a batch of image files; see `preprocess`."""

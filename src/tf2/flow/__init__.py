@@ -1,11 +1,11 @@
 """The few calls most users need; the command line is made of them."""
 
-from tf2.flow.classifying import Prediction, classify
 from tf2.flow.compressing import compress
 from tf2.flow.evaluating import compare, evaluate
 from tf2.flow.exporting import export_onnx, with_feature_inputs
 from tf2.flow.importing import Check, ImportReport, inspect_model
 from tf2.flow.places import open_labels, open_samples
+from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
 
 __all__ = [
     "Check",
@@ -17,7 +17,10 @@ __all__ = [
     "evaluate",
     "export_onnx",
     "inspect_model",
+    "is_classifier",
     "open_labels",
     "open_samples",
+    "predictions",
+    "run_samples",
     "with_feature_inputs",
 ]

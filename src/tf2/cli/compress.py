@@ -1,0 +1,187 @@
+"""``tf2 compress``: a trained model and some samples -> a ``.tf2`` file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tf2.cli.console import number, print_facts, print_json, print_lines, progress_bar, size
+from tf2.cli.options import (
+    InputShape,
+    Json,
+    OutputName,
+    Seed,
+    SkipBad,
+    Weights,
+    checked_output,
+    parse_shapes,
+)
+
+if TYPE_CHECKING:
+    from tf2.model_file import CompressedModel, Manifest
+
+EPILOG = """\b
+Examples:
+  tf2 compress squeezenet.onnx --calibration photos/ --preprocess torch-imagenet
+  tf2 compress deploy.prototxt --calibration set.zip --samples 256 --preprocess caffe-imagenet \\
+      --labels classes.txt -o squeezenet.tf2
+  tf2 compress net.onnx --calibration inputs.npz:x --keep conv1 --keep fc
+"""
+
+
+class Method(StrEnum):
+    """How weights are rounded."""
+
+    NEAREST = "nearest"
+    COMPENSATED = "compensated"
+
+
+class Features(StrEnum):
+    """How the scale of features is chosen."""
+
+    ERROR = "error"
+    MAXIMUM = "maximum"
+
+
+def command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="Model file, SavedModel folder, or package.module:function."
+        ),
+    ],
+    calibration: Annotated[
+        str,
+        typer.Option(
+            "--calibration",
+            metavar="DIR|ZIP|FILE.npz|FILE.npy",
+            help="Samples without labels: images or arrays; 128 to 512 are plenty.",
+        ),
+    ],
+    weights: Weights = None,
+    input_shape: InputShape = None,
+    output_name: OutputName = None,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE.json", help="From an image to the model's input; a preset or a file."
+        ),
+    ] = None,
+    method: Annotated[Method, typer.Option(help="How weights are rounded.")] = Method.COMPENSATED,
+    keep: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Layer to keep at 8 bits.")
+    ] = None,
+    features: Annotated[
+        Features, typer.Option(help="Scale of features: of least error, or for the maximum.")
+    ] = Features.ERROR,
+    per_channel: Annotated[
+        bool, typer.Option("--per-channel", help="Give every channel of features its own scale.")
+    ] = False,
+    samples: Annotated[
+        int | None, typer.Option(min=1, help="Calibration samples to draw; default all.")
+    ] = None,
+    crops: Annotated[int, typer.Option(min=0, help="Random views to add for each photograph.")] = 0,
+    seed: Seed = 0,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Class names, one a line, to be stored.")
+    ] = None,
+    skip_bad: SkipBad = False,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="OUT.tf2", help="File to write.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compress a model to 4-bit power-of-two weights and 8-bit features, without retraining."""
+    target = checked_output(out or default_output(model))
+    shapes = parse_shapes(input_shape)
+    from tf2 import flow
+    from tf2.model_file import CompressionSettings
+
+    settings = CompressionSettings(
+        method=method.value,
+        keep=tuple(keep or ()),
+        features=features.value,
+        per_channel=per_channel,
+        seed=seed,
+        calibration_samples=samples,
+    )
+    with progress_bar() as progress:
+        compressed = flow.compress(
+            model,
+            calibration,
+            weights=weights,
+            input_shapes=shapes,
+            outputs=output_name or None,
+            preprocessing=preprocess,
+            labels=labels,
+            settings=settings,
+            crops=crops,
+            skip_bad=skip_bad,
+            progress=progress,
+        )
+    compressed.save(target)
+    if json:
+        print_json(_as_json(compressed, target))
+    else:
+        _print(compressed, target)
+
+
+def default_output(model: str) -> Path:
+    """Return the file in the present folder that a model is written to unless told otherwise."""
+    code, colon, function = model.rpartition(":")
+    name = function if colon and code else Path(model).resolve().stem
+    return Path(f"{name}.tf2")
+
+
+def size_facts(manifest: Manifest, file_bytes: int) -> dict[str, str]:
+    """Return what the file weighs beside the float weights."""
+    ratio = manifest.float_weight_bytes / file_bytes
+    return {
+        "size": f"{size(file_bytes)}, {ratio:.1f} times smaller than the float32 weights "
+        f"({size(manifest.float_weight_bytes)})"
+    }
+
+
+def layer_facts(manifest: Manifest) -> dict[str, str]:
+    """Return how many layers run at how many bits, which are worst, and what runs on the host."""
+    layers = manifest.layers
+    kept = [layer.name for layer in layers if layer.weights == "int8"]
+    exact = sum(layer.exact for layer in layers)
+    measured = [row for row in layers if row.output_sqnr_db is not None]
+    worst = sorted(measured, key=lambda row: row.output_sqnr_db or 0.0)[:3]
+    hosts = [row for row in manifest.support if row.place == "host"]
+    facts = {"layers": f"{len(layers) - len(kept)} at 4 bits, {len(kept)} at 8 bits"}
+    if kept:
+        facts["kept"] = ", ".join(kept)
+    if exact:
+        facts["exact"] = f"{exact} layers had powers of two already"
+    if worst:
+        texts = [f"{row.name} {number(row.output_sqnr_db, 1)} dB" for row in worst]
+        facts["worst"] = ", ".join(texts)
+    if hosts:
+        kinds = dict.fromkeys(row.op for row in hosts)
+        facts["on the host"] = f"{len(hosts)} nodes: {', '.join(kinds)} (tf2 info --support)"
+    return facts
+
+
+def _print(model: CompressedModel, target: Path) -> None:
+    manifest = model.manifest
+    facts = {"model": f"{manifest.source.name} ({manifest.source.format})"}
+    facts |= layer_facts(manifest) | size_facts(manifest, target.stat().st_size)
+    facts["calibration"] = f"{manifest.figures.get('calibration_samples', 0):.0f} samples"
+    if manifest.preprocessing is not None:
+        facts["images"] = manifest.preprocessing.describe()
+    facts["time"] = f"{manifest.seconds:.1f} s"
+    print_facts(facts)
+    print_lines("", f"wrote {target}")
+
+
+def _as_json(model: CompressedModel, target: Path) -> dict[str, object]:
+    return {
+        "file": str(target),
+        "file_bytes": target.stat().st_size,
+        "manifest": model.manifest.model_dump(mode="json"),
+    }
