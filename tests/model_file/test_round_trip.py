@@ -19,7 +19,7 @@ from model_file_examples import (
 from tf2 import _version
 from tf2.data.presets import PRESETS
 from tf2.errors import ModelFileError, VerifyError
-from tf2.ir import FLOAT32, Attr, Graph, Node, TensorType
+from tf2.ir import FLOAT32, Attr, Feature, Graph, Node, TensorType
 from tf2.ir.dtypes import PLAIN
 from tf2.model_file import (
     CompressedModel,
@@ -93,6 +93,21 @@ def test_views_and_foreign_byte_order_are_stored_by_value(tmp_path: Path) -> Non
     found = through_file(graph_with(attr=foreign), tmp_path).nodes[0].attrs["a"]
     assert isinstance(found, np.ndarray)
     assert found.tolist() == [1.5, -2.0]
+
+
+@pytest.mark.parametrize("kind", ["pot4", "int8"])
+def test_weights_that_are_views_are_stored_by_value(tmp_path: Path, kind: str) -> None:
+    builder = GraphBuilder(np.random.default_rng(0))
+    builder.types["x"] = TensorType(Feature(4, 0), (1, 5, 4, 4))
+    y = builder.conv("x", 7, kind)
+    weight = builder.constants["conv0/w"]
+    builder.constants["conv0/w"] = np.asfortranarray(weight)
+    graph = Graph(
+        name="g", inputs=("x",), outputs=(y,), nodes=tuple(builder.nodes), types=builder.types,
+        constants=builder.constants,
+    )  # fmt: skip
+    found = through_file(graph, tmp_path).constants["conv0/w"]
+    np.testing.assert_array_equal(found, weight)
 
 
 @pytest.mark.parametrize("value", [True, np.int64(1), np.float32(0.5)])
