@@ -36,7 +36,7 @@ def command(
     model: ModelFile,
     inputs: Annotated[
         list[str],
-        typer.Argument(metavar="INPUT...", help="Images, folders of them, or one .npy or .npz."),
+        typer.Argument(metavar="INPUT", help="Images, folders of them, or one .npy or .npz."),
     ],
     engine: Engine = "int",
     source: SourceModel = None,

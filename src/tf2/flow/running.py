@@ -78,12 +78,13 @@ def predictions(session: Session, output: np.ndarray, *, top: int) -> list[list[
         DataError: The output is no row of class scores.
     """
     scores = class_scores(output, name=session.graph.outputs[0])
-    names: tuple[str, ...] = session.labels or ()
+    labels = session.labels
+
+    def name_of(index: int) -> str | None:
+        return labels[index] if labels is not None and index < len(labels) else None
+
     return [
-        [
-            Prediction(index=int(i), name=names[i] if i < len(names) else None, score=float(row[i]))
-            for i in best
-        ]
+        [Prediction(index=int(i), name=name_of(int(i)), score=float(row[i])) for i in best]
         for row, best in zip(scores, top_classes(scores, top), strict=True)
     ]
 

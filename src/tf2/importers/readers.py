@@ -48,7 +48,8 @@ def read_caffe_net(request: Request) -> SourceModel:
     outputs = [value.name for value in model.graph.output]
     return SourceModel(
         format="caffe",
-        name=model.graph.name or prototxt.stem,
+        # Nets without a name are called "caffe" by their reader.
+        name=model.graph.name if model.graph.name != "caffe" else weights.stem,
         proto=model,
         files=(prototxt, weights),
         weights=weights,
