@@ -123,11 +123,9 @@ def nearest_multiplier(
     largest = MAX_SHIFT[zero_point]
     scale = np.minimum(scale, float(MAX_MULTIPLIER))
     shift = np.clip(7 - np.floor(np.log2(scale)).astype(np.int64), 0, largest)
-    multiplier = np.rint(np.ldexp(scale, shift)).astype(np.int64)
-    carried = multiplier > MAX_MULTIPLIER  # 127.9 rounds up to 256 / 2 = 128
-    shift = shift - carried
-    multiplier = np.maximum(np.where(carried, MAX_MULTIPLIER // 2 + 1, multiplier), 1)
-    # Drop common factors of two: the pure shift of the original is then multiplier 1.
+    multiplier = np.maximum(np.rint(np.ldexp(scale, shift)).astype(np.int64), 1)
+    # Drop common factors of two: the pure shift of the original is then multiplier 1, and what was
+    # rounded up to 256 (127.9 * 2) becomes 128 or less.
     lowest_bit = multiplier & -multiplier
     trailing = np.log2(lowest_bit.astype(np.float64)).astype(np.int64)
     drop = np.minimum(trailing, shift)
