@@ -33,6 +33,7 @@ def test_members_are_three_with_fixed_order_method_and_time(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
         found = [(i.filename, i.compress_type, i.date_time) for i in archive.infolist()]
+        assert {i.create_system for i in archive.infolist()} == {3}  # on every system
     epoch = (1980, 1, 1, 0, 0, 0)
     assert found == [
         ("manifest.json", zipfile.ZIP_DEFLATED, epoch),

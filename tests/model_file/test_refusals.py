@@ -116,6 +116,14 @@ def test_newer_file_names_the_tool_and_says_upgrade(path: Path) -> None:
         read_manifest(path)
 
 
+def test_encrypted_member_is_refused(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        data[data.index(signature) + flags] |= 1
+    path.write_bytes(data)
+    refused(path, r"member manifest\.json: .*encrypted")
+
+
 def test_unknown_missing_and_repeated_members_are_refused(path: Path) -> None:
     members = members_of(path)
     comment = zipfile.ZipFile(path).comment
@@ -153,6 +161,16 @@ def test_unreadable_manifest_says_which_keys_are_wrong(path: Path) -> None:
 def test_forged_graph_is_refused(path: Path, change: Callable[[Any], Any], message: str) -> None:
     forge(path, GRAPH, change)
     refused(path, message)
+
+
+def test_strings_in_place_of_numbers_are_refused(path: Path) -> None:
+    def change(graph: dict[str, Any]) -> dict[str, Any]:
+        graph["types"]["new"] = "float32[1]"
+        graph["constants"]["new"] = {"stored": "text", "values": ["1"]}
+        return graph
+
+    forge(path, GRAPH, change)
+    refused(path, r"'new' has elements object, its type float32\[1\] needs float32")
 
 
 @pytest.mark.parametrize("value", [True, None, {"float": "1"}, {"a": 1}, [[1]], {}, [None]])

@@ -37,7 +37,7 @@ _READ_ERRORS = (
     EOFError,
     OSError,
     ValueError,
-    RuntimeError,  # NotImplementedError is one
+    RuntimeError,  # encrypted members; NotImplementedError is one
 )
 """What zipfile raises on damaged archives."""
 
@@ -130,8 +130,6 @@ class Archive:
             ModelFileError: Names the member that is too large or altered.
         """
         info = self._file.getinfo(name)
-        if info.flag_bits & 1:
-            raise self._altered(name, "it is encrypted")
         if info.compress_type == zipfile.ZIP_STORED:
             limit = self._size
         elif info.compress_type == zipfile.ZIP_DEFLATED and name != TENSORS:
