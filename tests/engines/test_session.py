@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from color_classifier import write_images, write_model
 
 import tf2
+from color_classifier import write_images, write_model
 from tf2.engines import Session, engine_names, register_engine
 from tf2.engines.registry import _ENGINES
 from tf2.errors import EngineError, ModelFileError
@@ -108,7 +108,7 @@ def test_a_registered_engine_is_known(folder, monkeypatch):
 
 
 def test_a_float_model_has_no_int_engine(folder):
-    with pytest.raises(EngineError, match="is not compressed: engine 'int' runs .tf2 files"):
+    with pytest.raises(EngineError, match=r"is not compressed: engine 'int' runs \.tf2"):
         Session(folder / "colors.onnx")
 
 
@@ -128,7 +128,7 @@ def test_refuses_what_is_no_model():
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ModelFileError, match="nothing.tf2"):
+    with pytest.raises(ModelFileError, match=r"nothing\.tf2"):
         Session(tmp_path / "nothing.tf2")
 
 

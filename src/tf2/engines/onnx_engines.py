@@ -77,7 +77,7 @@ def float_engine(target: Target, threads: int) -> GraphExecutable:
         graph = load_source(target.compressed, folder=target.folder, override=target.source)
         return GraphExecutable(graph, threads)
     if target.graph is None:
-        assert target.source is not None  # a target is one of the three
+        assert isinstance(target.source, str)  # a target is one of the three
         return GraphExecutable(load_model(target.source).graph, threads)
     if any(node.domain == DOMAIN for node in target.graph.nodes):
         raise EngineError(

@@ -43,7 +43,7 @@ class Session:
         engine: str = "int",
         *,
         threads: int = 0,
-        source: str | Path | None = None,
+        source: str | Path | Graph | None = None,
     ) -> None:
         target = target_of(model, source)
         self.engine = engine

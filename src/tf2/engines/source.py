@@ -16,31 +16,34 @@ _HINT = "Name the float model by --source MODEL (source=...)"
 Place = Callable[[str], Path]
 
 
-def load_source(model: CompressedModel, *, folder: Path | None, override: str | None) -> Graph:
+def load_source(
+    model: CompressedModel, *, folder: Path | None, override: str | Graph | None
+) -> Graph:
     """Return the imported graph of the float model that ``model`` was compressed from.
 
     Args:
         model: Its manifest says where the float model was and what was in it.
         folder: Where the ``.tf2`` file lies; paths are looked up from here as well.
-        override: Path of the float model, which is then taken as it is.
+        override: The float model or its path, which is then taken as it is.
 
     Raises:
         EngineError: The source is gone, has changed, or is another network.
         ImportModelError: It cannot be read.
     """
     source = model.manifest.source
-    if override is not None:
-        imported = _import_override(source, override)
+    if isinstance(override, Graph):
+        graph, name = override, override.name
+    elif override is not None:
+        graph, name = _import_override(source, override).graph, override
     elif source.format == "graph":
-        raise EngineError(f"{source.name!r} was compressed from a graph in memory. {_HINT}")
+        raise EngineError(f"{source.name!r} was compressed from a model in memory. {_HINT}")
     else:
-        imported = _import_recorded(source, folder)
-    graph = imported.graph
-    if [graph.shape(n) for n in graph.inputs] != [i.shape for i in model.manifest.inputs]:
+        graph, name = _import_recorded(source, folder).graph, source.model
+    expected = [tensor.shape for tensor in model.manifest.inputs]
+    found = [graph.shape(name) for name in graph.inputs]
+    if found != expected:
         raise EngineError(
-            f"{imported.origin.model} takes other inputs than the compressed model: "
-            f"{[graph.shape(n) for n in graph.inputs]}, not "
-            f"{[i.shape for i in model.manifest.inputs]}. {_HINT}"
+            f"{name} takes other inputs than the compressed model: {found}, not {expected}. {_HINT}"
         )
     return graph
 

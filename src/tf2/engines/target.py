@@ -22,18 +22,18 @@ class Target:
         compressed: The compressed model.
         graph: A graph made or imported in Python.
         folder: Where the ``.tf2`` file lies; its source may lie there too.
-        source: Path of a float model: the one to run, or the source of ``compressed``.
+        source: A float model or its path: the one to run, or the source of ``compressed``.
     """
 
     name: str
     compressed: CompressedModel | None = None
     graph: Graph | None = None
     folder: Path | None = None
-    source: str | None = None
+    source: str | Graph | None = None
 
 
 def target_of(
-    model: str | os.PathLike[str] | CompressedModel | Graph, source: str | Path | None
+    model: str | os.PathLike[str] | CompressedModel | Graph, source: str | Path | Graph | None
 ) -> Target:
     """Return what is to be run.
 
@@ -41,7 +41,7 @@ def target_of(
         ModelFileError: A ``.tf2`` file cannot be read.
         EngineError: ``model`` is something else.
     """
-    override = None if source is None else str(source)
+    override = source if source is None or isinstance(source, Graph) else str(source)
     if isinstance(model, CompressedModel):
         return Target(name=model.manifest.source.name, compressed=model, source=override)
     if isinstance(model, Graph):

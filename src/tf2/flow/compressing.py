@@ -38,7 +38,7 @@ FEW = 32
 
 
 def compress(
-    model: str | Path | Graph,
+    model: Any,
     calibration: str | Path | Samples,
     *,
     weights: str | Path | None = None,
@@ -57,7 +57,7 @@ def compress(
     The same model, samples and settings give the same compressed model.
 
     Args:
-        model: What `tf2.importers.load_model` takes, or a graph.
+        model: What `tf2.importers.load_model` takes (a path, a torch module), or a graph.
         calibration: A folder or zip of images, an array file, or samples; no labels needed, 128
             to 512 are plenty.
         weights: Of a Caffe net or a torch module.
@@ -150,7 +150,7 @@ def batches_of(samples: Samples, graph: Graph) -> list[Mapping[str, np.ndarray]]
 
 
 def _graph_of(
-    model: str | Path | Graph,
+    model: Any,
     weights: str | Path | None,
     input_shapes: InputShapes | None,
     outputs: Sequence[str] | None,

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class ImportReport:
 
 
 def inspect_model(
-    model: str | Path,
+    model: Any,
     *,
     weights: str | Path | None = None,
     input_shapes: InputShapes | None = None,

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tf2.errors import ImportModelError
 from tf2.importers.kinds import Kind, kind_of
 from tf2.importers.origin import Origin, digests
 from tf2.importers.readers import READERS
-from tf2.importers.request import Request
+from tf2.importers.request import Request, SourceModel
 from tf2.importers.runtimes import Runtime
+from tf2.importers.torch_readers import is_module, read_module
 from tf2.ir import Graph
 
 InputShapes = Mapping[str, Sequence[int]] | Sequence[Sequence[int]]
@@ -36,7 +38,7 @@ class ImportedModel:
 
 
 def load_model(
-    model: str | Path,
+    model: Any,
     *,
     weights: str | Path | None = None,
     input_shapes: InputShapes | None = None,
@@ -47,7 +49,8 @@ def load_model(
     Args:
         model: An ``.onnx`` file; a Caffe ``.prototxt``; ``package.module:function`` or
             ``file.py:function`` that makes a torch module (its code runs); a ``.pt2`` program; a
-            ``.keras`` or ``.h5`` file; a SavedModel folder; a frozen ``.pb`` graph.
+            ``.keras`` or ``.h5`` file; a SavedModel folder; a frozen ``.pb`` graph. In Python also
+            a torch.nn.Module.
         weights: Of a Caffe net (default: the ``.caffemodel`` beside it) or a torch module.
         input_shapes: Needed where the model leaves sizes open, and for every torch module.
         outputs: Values to return instead of the model's own outputs.
@@ -58,35 +61,38 @@ def load_model(
     """
     from tf2.importers.onnx import read_onnx  # late: ONNX takes 0.2 s to import
 
-    kind = kind_of(str(model))
-    if weights is not None and kind not in TAKES_WEIGHTS:
-        raise ImportModelError(
-            f"{model} holds its weights itself: no separate weights ({weights}) are taken"
-        )
+    name = type(model).__name__ if is_module(model) else str(model)
     request = Request(
-        model=str(model),
+        model=name,
         weights=None if weights is None else Path(weights),
         input_shapes=input_shapes,
         outputs=None if outputs is None else tuple(outputs),
     )
-    source = READERS[kind](request)
+    source = read_module(model, request) if is_module(model) else _read(request)
     try:
         graph = read_onnx(source.proto, input_shapes=source.onnx_shapes, name=source.name)
     except ImportModelError as error:
-        # Only ONNX Runtime's own formats name the file already; the class tells callers the kind.
-        if str(model) in str(error):
-            raise
-        error.args = (f"{model}: {error}",)
+        error.args = (f"{name}: {error}",)  # its class and fields are for callers
         raise
     origin = Origin(
         format=source.format,
-        model=str(model),
+        model=name,
         weights=None if source.weights is None else str(source.weights),
         input_shapes=_named_shapes(graph, input_shapes),
         outputs=request.outputs,
         files=digests(source.files),
     )
     return ImportedModel(graph=graph, origin=origin, runtime=source.runtime)
+
+
+def _read(request: Request) -> SourceModel:
+    kind = kind_of(request.model)
+    if request.weights is not None and kind not in TAKES_WEIGHTS:
+        raise ImportModelError(
+            f"{request.model} holds its weights itself: no separate weights ({request.weights}) "
+            "are taken"
+        )
+    return READERS[kind](request)
 
 
 def _named_shapes(graph: Graph, shapes: InputShapes | None) -> dict[str, tuple[int, ...]]:

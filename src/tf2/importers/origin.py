@@ -10,7 +10,7 @@ from typing import Literal
 
 from tf2.errors import ImportModelError
 
-Format = Literal["onnx", "caffe", "pytorch", "keras", "tensorflow"]
+Format = Literal["onnx", "caffe", "pytorch", "keras", "tensorflow", "graph"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Origin:
     """The arguments of an import, and the files that it read.
 
     Attributes:
-        format: Which importer read it.
+        format: Which importer read it; "graph" for a module in memory, which no file holds.
         model: Path or ``package.module:function``, as the user gave it.
         weights: Path of a separate file of weights, found or given.
         input_shapes: Shapes that the user fixed, by input name.
