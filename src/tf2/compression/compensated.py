@@ -13,6 +13,9 @@ import numpy as np
 from tf2.compression import quadratic
 from tf2.compression.grid import LARGEST, ROUND, Gains, WeightKind
 
+STACK_BYTES = 1 << 28
+"""Rows of several starts are rounded together as long as they take no more than this."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
@@ -28,107 +31,134 @@ class Search:
 
     starts: int = 16
     octaves: tuple[float, float] = (-1.2, 0.6)
-    kept: int = 2
-    rounds: int = 3
+    kept: int = 1
+    rounds: int = 2
     sweeps: int = 3
 
 
-INT8_SEARCH = Search(starts=1, octaves=(0.0, 0.0), kept=1, rounds=1, sweeps=1)
-"""Eight bits need no search: the grid reaches max|w| and is fine everywhere."""
+SEARCH = {
+    "pot4": Search(),
+    # Eight bits need no search: the grid reaches max|w| and is fine everywhere.
+    "int8": Search(starts=1, octaves=(0.0, 0.0), kept=1, rounds=1, sweeps=1),
+}
 
 
 def compensated(
     weight: np.ndarray,
     covariance: np.ndarray,
-    cross: np.ndarray,
+    target: np.ndarray,
     *,
     gains: Gains,
     kind: WeightKind = "pot4",
     damping: float = 0.01,
-    search: Search | None = None,
+    alpha: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (q, alpha), weights alpha * q that keep the outputs of a layer.
 
     Args:
         weight: Float weights (O, K).
-        covariance: H = cov(x, x), (K, K), of the quantized network's input rows.
-        cross: cov(x, y), (K, K), with y the float network's.
+        covariance: cov(x, x), (K, K), of the quantized network's input rows.
+        target: cov(t, x), (O, K), of the wanted outputs t with those inputs.
         gains: The gains that can be expressed; every alpha is one of them.
         kind: Of the grid.
-        damping: Added to the diagonal of H, as a share of its mean: draws the solution towards the
-            float weights where the samples say little.
-        search: Default by kind.
+        damping: Added to the covariance's diagonal, as a share of its mean: draws the solution
+            towards the float weights where the samples say little.
+        alpha: Gains to keep, (O,); default: the best found.
 
     Returns:
         q int8 (O, K) on the grid, alpha float64 (O,), positive.
     """
-    search = search or (Search() if kind == "pot4" else INT8_SEARCH)
     order = np.argsort(-np.diag(covariance), kind="stable")  # the strongest inputs first
+    ordered = np.ix_(order, order)
     wide = weight[:, order].astype(np.float64)
-    h, d = _damped(covariance[np.ix_(order, order)], cross[np.ix_(order, order)], wide, damping)
-    target = np.linalg.solve(h, d.T).T
-    upper = np.linalg.cholesky(np.linalg.inv(h)).T.astype(np.float32)
-    h32 = h.astype(np.float32)
-    problem = _Problem(h=h32, d=d, target=target, upper=upper, kind=kind, search=search)
-    q, alpha = problem.solve()
-    alpha = gains.rounded(np.where(alpha > 0, alpha, np.abs(wide).max(axis=1) / LARGEST[kind]))
-    q = quadratic.descend(q, alpha, h32, d, ROUND[kind], sweeps=search.sweeps)
+    problem = _Problem(covariance[ordered], target[:, order], wide, kind=kind, damping=damping)
+    if alpha is None:
+        found = problem.best_gains()
+        largest = np.maximum(np.abs(wide).max(axis=1), 1e-30)
+        alpha = gains.rounded(np.where(found > 0, found, largest / LARGEST[kind]))
+    q = problem.codes(alpha)
     restored = np.empty_like(q)
     restored[:, order] = q
     return restored.astype(np.int8), alpha
 
 
-def _damped(
-    covariance: np.ndarray, cross: np.ndarray, weight: np.ndarray, damping: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return (H, d) of the quadratic form with damping; inputs that never vary get a unit pull."""
-    diagonal = np.diag(covariance)
-    alive = diagonal > 1e-12 * max(diagonal.max(initial=0.0), 1e-30)
-    level = damping * diagonal[alive].mean() if alive.any() else 1.0
-    h = covariance + level * np.eye(len(covariance))
-    return h, weight @ cross.T + level * weight
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Problem:
-    h: np.ndarray
-    d: np.ndarray
-    target: np.ndarray
-    upper: np.ndarray
-    kind: WeightKind
-    search: Search
+    """One layer's quadratic form (see `quadratic`) with damping, and its solution."""
 
-    def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the best (q, alpha) found for each row, alpha still any real number."""
-        q, alpha, errors = self._rounded_from_all_starts()
-        kept = np.argsort(errors, axis=0, kind="stable")[: self.search.kept]
-        rows = np.arange(self.d.shape[0])
-        candidates = [self._improved(q[k, rows], alpha[k, rows]) for k in kept]
-        best = np.argmin([error for _, _, error in candidates], axis=0)
-        return (
-            np.stack([c[0] for c in candidates])[best, rows],
-            np.stack([c[1] for c in candidates])[best, rows],
-        )
+    def __init__(
+        self,
+        covariance: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray,
+        *,
+        kind: WeightKind,
+        damping: float,
+    ) -> None:
+        diagonal = np.diag(covariance)
+        alive = diagonal > 1e-12 * max(diagonal.max(initial=0.0), 1e-30)
+        # Where no input ever varies, the samples say nothing: stay at the float weights.
+        level = max(damping, 1e-9) * diagonal[alive].mean() if alive.any() else 1.0
+        h = covariance + level * np.eye(len(covariance))
+        self._round = ROUND[kind]
+        self._largest = LARGEST[kind]
+        self._search = SEARCH[kind]
+        self._d = target + level * weight
+        self._optimum = np.linalg.solve(h, self._d.T).T
+        self._upper = np.linalg.cholesky(np.linalg.inv(h)).T.astype(np.float32)
+        self._h = h.astype(np.float32)
+        self._found: tuple[np.ndarray, np.ndarray] | None = None
 
-    def _rounded_from_all_starts(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        largest = np.maximum(np.abs(self.target).max(axis=1), 1e-30)
-        results = []
-        for octave in np.linspace(*self.search.octaves, self.search.starts):
-            start = largest / LARGEST[self.kind] * 2.0**octave
-            scaled = self.target / start[:, None]
-            q = quadratic.round_compensated(scaled, self.upper, ROUND[self.kind])
-            alpha, error = quadratic.best_gain(q, self.h, self.d)
-            results.append((q, np.where(alpha > 0, alpha, start), error))
-        q, alpha, errors = (np.stack(part) for part in zip(*results, strict=True))
-        return q, alpha, errors
+    def best_gains(self) -> np.ndarray:
+        """Return the best real gain found for each row, 0 where only zero weights serve."""
+        search = self._search
+        rows = np.arange(len(self._d))
+        alpha, errors = self._rounded_from_all_starts()
+        kept = np.argsort(errors, axis=0, kind="stable")[: search.kept]
+        starts = np.take_along_axis(alpha, kept, axis=0)
+        q, gains, error = self._improved(starts.reshape(-1), np.tile(rows, len(kept)))
+        best = error.reshape(len(kept), -1).argmin(axis=0)
+        picked = best * len(rows) + rows
+        self._found = q[picked], gains[picked]
+        return np.where(self._found[0].any(axis=1), gains[picked], 0.0)
+
+    def codes(self, alpha: np.ndarray) -> np.ndarray:
+        """Return the codes of these gains, starting from the best found so far."""
+        if self._found is None:
+            q = self._rounded(alpha, np.arange(len(alpha)))
+        else:
+            q = self._found[0]
+        sweeps = self._search.sweeps
+        return quadratic.descend(q, alpha, self._h, self._d, self._round, sweeps=sweeps)
+
+    def _rounded(self, alpha: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        scaled = self._optimum[rows] / alpha[:, None]
+        return quadratic.round_compensated(scaled, self._upper, self._round)
+
+    def _rounded_from_all_starts(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the refitted gain and the error of each start and row, (starts, O) each."""
+        count, width = self._d.shape
+        largest = np.maximum(np.abs(self._optimum).max(axis=1), 1e-30) / self._largest
+        octaves = np.linspace(*self._search.octaves, self._search.starts)
+        together = max(1, STACK_BYTES // (4 * count * width))
+        gains, errors = [], []
+        for begin in range(0, len(octaves), together):
+            some = octaves[begin : begin + together]
+            start = (largest[None, :] * np.exp2(some)[:, None]).reshape(-1)
+            rows = np.tile(np.arange(count), len(some))
+            q = self._rounded(start, rows)
+            alpha, error = quadratic.best_gain(q, self._h, self._d[rows])
+            gains.append(np.where(alpha > 0, alpha, start))
+            errors.append(error)
+        return np.concatenate(gains).reshape(-1, count), np.concatenate(errors).reshape(-1, count)
 
     def _improved(
-        self, q: np.ndarray, alpha: np.ndarray
+        self, alpha: np.ndarray, rows: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        round_to = ROUND[self.kind]
-        for _ in range(self.search.rounds):
-            q = quadratic.descend(q, alpha, self.h, self.d, round_to, sweeps=self.search.sweeps)
-            refit, _ = quadratic.best_gain(q, self.h, self.d)
+        """Return (q, alpha, error) after descent and refitting the gain in turn."""
+        q, d = self._rounded(alpha, rows), self._d[rows]
+        for _ in range(self._search.rounds):
+            q = quadratic.descend(q, alpha, self._h, d, self._round, sweeps=self._search.sweeps)
+            refit, _ = quadratic.best_gain(q, self._h, d)
             alpha = np.where(refit > 0, refit, alpha)
-        _, error = quadratic.best_gain(q, self.h, self.d)
+        _, error = quadratic.best_gain(q, self._h, d)
         return q, alpha, error

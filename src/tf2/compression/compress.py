@@ -10,7 +10,7 @@ import numpy as np
 from tf2.compression.grid import Gains, WeightKind
 from tf2.compression.layer import FloatLayer, IntegerLayer, compress_layer
 from tf2.compression.report import layer_report, support_report
-from tf2.compression.statistics import input_statistics
+from tf2.compression.statistics import statistics
 from tf2.compression.streams import Streams
 from tf2.errors import CompressionError
 from tf2.ir import Graph
@@ -156,11 +156,10 @@ class _Walk:
     def _solve(self, step: Step, layer: FloatLayer, batches: int) -> IntegerLayer:
         settings = self.settings
         kind: WeightKind = "int8" if step.node.name in settings.keep else "pot4"
-        x = step.node.inputs[0]
-        statistics = None
+        seen = None
         if settings.method == "compensated" or kind == "int8":
-            statistics = input_statistics(
-                self.streams.pairs(x),
+            seen = statistics(
+                self.streams.inputs_and_targets(step),
                 batches=batches,
                 window=window(self.graph, step.node),
                 groups=layer.groups,
@@ -169,9 +168,9 @@ class _Walk:
             )
         return compress_layer(
             layer,
-            Gains(self.builder.feature(x), self.builder.feature(step.output)),
+            Gains(self.builder.feature(step.node.inputs[0]), self.builder.feature(step.output)),
             kind=kind,
             method=settings.method,
-            statistics=statistics,
+            statistics=seen,
             damping=settings.damping,
         )

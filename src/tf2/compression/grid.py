@@ -29,9 +29,9 @@ def round_pot4(values: np.ndarray) -> np.ndarray:
     magnitude = np.abs(values)
     # 4/3 m >= 2**k exactly where m >= 1.5 * 2**(k-1): keeping the exponent bits rounds down there.
     bits = (magnitude * np.float32(4 / 3)).view(np.int32) & np.int32(0x7F800000)
-    rounded = np.clip(bits.view(np.float32), 1.0, 64.0)
-    rounded[magnitude < 0.5] = 0.0
-    return np.copysign(rounded, values)
+    rounded = np.minimum(np.maximum(bits.view(np.float32), np.float32(1)), np.float32(64))
+    rounded *= magnitude >= np.float32(0.5)
+    return np.copysign(rounded, values, out=rounded)
 
 
 def round_int8(values: np.ndarray) -> np.ndarray:

@@ -10,7 +10,8 @@ from tf2.compression.compensated import compensated
 from tf2.compression.exact import power_of_two_rows
 from tf2.compression.grid import Gains, WeightKind
 from tf2.compression.nearest import nearest
-from tf2.compression.statistics import InputStatistics
+from tf2.compression.statistics import Statistics, WideRows
+from tf2.compression.wide import compensated_wide
 from tf2.numerics import fixed_point
 from tf2.passes.activation import Activation
 from tf2.quantization import ConvParameters
@@ -62,7 +63,7 @@ def compress_layer(
     *,
     kind: WeightKind,
     method: str,
-    statistics: InputStatistics | None,
+    statistics: Statistics | None,
     damping: float,
 ) -> IntegerLayer:
     """Return the integer parameters of a layer.
@@ -87,7 +88,7 @@ def compress_layer(
     effective = gains.from_integers(multiplier, shift)[:, None] * q.astype(np.float64)
     bias = layer.bias.astype(np.float64)
     if exact is None and method == "compensated" and statistics is not None:
-        bias = bias + _mean_shift(layer, effective, statistics)
+        bias = _corrected_bias(layer, effective, statistics)
     parameters = ConvParameters(
         weight=q.reshape(layer.weight.shape),
         bias=_integer_bias(bias, multiplier, shift, gains),
@@ -102,35 +103,32 @@ def compress_layer(
 def _by_group(
     layer: FloatLayer,
     gains: Gains,
-    statistics: InputStatistics,
+    statistics: Statistics,
     *,
     kind: WeightKind,
     damping: float,
 ) -> tuple[np.ndarray, np.ndarray]:
-    groups = np.split(layer.rows, layer.groups)
+    if isinstance(statistics, WideRows):
+        return compensated_wide(layer.rows, statistics, gains=gains, kind=kind, damping=damping)
     solved = [
         compensated(
             rows,
             statistics.covariance[g],
-            statistics.cross[g],
+            statistics.target[g],
             gains=gains,
             kind=kind,
             damping=damping,
         )
-        for g, rows in enumerate(groups)
+        for g, rows in enumerate(np.split(layer.rows, layer.groups))
     ]
     return np.concatenate([q for q, _ in solved]), np.concatenate([alpha for _, alpha in solved])
 
 
-def _mean_shift(
-    layer: FloatLayer, effective: np.ndarray, statistics: InputStatistics
-) -> np.ndarray:
-    """Return what the bias must make good, so that each output channel keeps its mean."""
+def _corrected_bias(layer: FloatLayer, effective: np.ndarray, statistics: Statistics) -> np.ndarray:
+    """Return the bias that keeps the mean of each output channel on the samples."""
     per_group = len(layer.rows) // layer.groups
     group = np.arange(len(layer.rows)) // per_group
-    before = np.einsum("ok,ok->o", layer.rows.astype(np.float64), statistics.float_mean[group])
-    after = np.einsum("ok,ok->o", effective, statistics.mean[group])
-    return before - after
+    return statistics.target_mean - np.einsum("ok,ok->o", effective, statistics.mean[group])
 
 
 def _integer_bias(

@@ -9,21 +9,27 @@ import numpy as np
 from tf2.numerics.integer_ops import Window
 
 
-def positions(window: Window, shape: tuple[int, ...], count: int, rng: np.random.Generator):
-    """Return ``count`` output positions (sample, *spatial) of a batch, sorted, none twice.
+def positions(
+    shape: tuple[int, ...], count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, ...]:
+    """Return ``count`` positions (sample, *spatial) of a layer's output, in order, none twice.
 
     All of them when there are no more than ``count``.
 
     Args:
-        window: Of the layer.
-        shape: Of its input, (N, C, *spatial).
+        shape: Of the output, (N, O, *spatial).
         count: How many.
         rng: Source of the choice.
     """
-    grid = (shape[0], *window.output_size(shape[2:]))
+    grid = (shape[0], *shape[2:])
     total = int(np.prod(grid))
     flat = np.arange(total) if total <= count else np.sort(rng.choice(total, count, replace=False))
     return np.unravel_index(flat, grid)
+
+
+def at_positions(values: np.ndarray, where: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Return the channels of ``values`` (N, C, *spatial) at positions: (rows, C)."""
+    return values[(where[0], slice(None), *where[1:])]
 
 
 def gather(

@@ -43,9 +43,8 @@ class Streams:
         }
 
     def run_float(self, step: Step) -> None:
-        """Compute a step of the float network."""
-        part = _part(self._graph, step)
-        self._run(part, self._float)
+        """Compute a step of the float network, its value before the activation included."""
+        self._run(_part(self._graph, step), self._float)
 
     def run_emitted(self) -> None:
         """Compute what the integer graph has gained since the last call."""
@@ -66,7 +65,8 @@ class Streams:
 
     def release(self, index: int) -> None:
         """Forget the values that no step after this one reads."""
-        for name in [n for n, last in self._last.items() if last == index]:
+        ended = [n for n, last in self._last.items() if last == index]
+        for name in ended:
             self._float.pop(name, None)
             self._integer.pop(name, None)
             self._integer.pop(bytes_name(name), None)
@@ -76,6 +76,14 @@ class Streams:
         feature = self._builder.feature(value)
         for stored, exact in zip(self._integer[bytes_name(value)], self._float[value], strict=True):
             yield _real(stored, feature), exact
+
+    def inputs_and_targets(self, step: Step) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield a layer's quantized input and its float output before activation, as reals."""
+        x = step.node.inputs[0]
+        feature = self._builder.feature(x)
+        targets = self._float[step.node.output]
+        for stored, target in zip(self._integer[bytes_name(x)], targets, strict=True):
+            yield _real(stored, feature), target
 
     def feature(self, value: str) -> Feature:
         """Return the scale of a tensor's bytes."""
@@ -100,6 +108,8 @@ def _part(graph: Graph, step: Step) -> Graph:
         if name and name not in written and graph.constant(name) is None
     )
     outputs = tuple(name for name in step.nodes[-1].outputs if name)
+    if step.fused:
+        outputs = (step.node.output, *outputs)
     return type(graph)(
         name=step.node.name,
         inputs=tuple(read),
