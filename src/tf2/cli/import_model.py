@@ -96,7 +96,7 @@ def _check_text(check: Check | None) -> str:
     if check is None:
         return "not asked for"
     if check.difference is None:
-        return f"not compared with {check.runtime}: {check.reason}"
+        return f"not compared with {check.runtime}: {' '.join(check.reason.split())}"
     return (
         f"largest difference to {check.runtime} {check.difference.absolute:.2g} "
         f"({number(check.difference.relative * 1e6, 1)} millionths of the largest value)"

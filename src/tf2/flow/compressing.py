@@ -83,9 +83,16 @@ def compress(
     recipe = fitted_preprocessing(preprocessing, graph)
     names = class_names(labels, graph)
     samples = _calibration_samples(calibration, recipe, graph, settings, crops, skip_bad)
+    batches = batches_of(samples, graph)
+    if len(samples) < FEW:  # told once all of them could be read
+        logger.warning(
+            "only %d calibration samples: 128 to 512 give better weights (--crops adds random "
+            "views of photographs)",
+            len(samples),
+        )
     compressed = compress_graph(
         graph,
-        batches_of(samples, graph),
+        batches,
         settings,
         pixel_affine=_pixel_affine(recipe),
         progress=progress,
@@ -190,12 +197,6 @@ def _calibration_samples(
         raise DataError(
             f"the calibration set has {len(samples)} sample{'s'[: len(samples) != 1]}: give 2 at "
             "the very least, best 128 to 512 (random views of few photographs: --crops)"
-        )
-    if len(samples) < FEW:
-        logger.warning(
-            "only %d calibration samples: 128 to 512 give better weights (--crops adds random "
-            "views of photographs)",
-            len(samples),
         )
     return samples
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tf2.errors import ImportModelError
+from tf2.errors import EngineError, ImportModelError
 from tf2.importers.kinds import Kind, kind_of
 from tf2.importers.origin import Origin, digests
 from tf2.importers.readers import READERS
@@ -74,6 +74,8 @@ def load_model(
     except ImportModelError as error:
         error.args = (f"{name}: {error}",)  # its class and fields are for callers
         raise
+    if input_shapes:
+        _check_runs(graph, name)
     origin = Origin(
         format=source.format,
         model=name,
@@ -93,6 +95,22 @@ def _read(request: Request) -> SourceModel:
             "are taken"
         )
     return READERS[kind](request)
+
+
+def _check_runs(graph: Graph, name: str) -> None:
+    """Run the graph once: shapes that a user sets may contradict the weights."""
+    import numpy as np
+
+    from tf2.execution import Runner
+    from tf2.importers.check import random_feeds
+
+    try:
+        Runner(graph)(random_feeds(graph, np.random.default_rng(0)))
+    except EngineError as error:
+        shapes = ", ".join(f"{i} {graph.shape(i)}" for i in graph.inputs)
+        raise ImportModelError(
+            f"{name} does not run with inputs of these shapes: {shapes}. {error}"
+        ) from error
 
 
 def _named_shapes(graph: Graph, shapes: InputShapes | None) -> dict[str, tuple[int, ...]]:

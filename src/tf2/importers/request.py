@@ -70,7 +70,7 @@ class SourceModel:
 
 
 def choose_outputs(model: onnx.ModelProto, request: Request) -> None:
-    """Make the requested values the model's outputs; their shapes are inferred later.
+    """Make the requested values the model's outputs.
 
     Raises:
         ImportModelError: The model computes no such value.
@@ -79,15 +79,16 @@ def choose_outputs(model: onnx.ModelProto, request: Request) -> None:
 
     if request.outputs is None:
         return
-    known = {v.name: v for v in (*model.graph.value_info, *model.graph.output)}
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    known = {v.name: v for v in (*inferred.value_info, *inferred.output)}
     computed = {name for node in model.graph.node for name in node.output if name}
     for name in request.outputs:
-        if name not in computed:
+        if name not in computed or name not in known:
             raise ImportModelError(
                 f"{request.model} has no value {name!r} to return; its outputs are "
                 f"{', '.join(value.name for value in model.graph.output)}"
             )
-    chosen = [known.get(name, onnx.ValueInfoProto(name=name)) for name in request.outputs]
+    chosen = [known[name] for name in request.outputs]
     del model.graph.output[:]
     model.graph.output.extend(chosen)
 
