@@ -6,6 +6,7 @@ import numpy as np
 
 from tf2.ir import Node
 from tf2.ir.rewriter import RewritePattern, Rewriter
+from tf2.passes.linear import CANONICAL_GEMM, bias_of, is_linear
 
 
 class CanonicalizeLinear(RewritePattern):
@@ -24,23 +25,21 @@ class CanonicalizeLinear(RewritePattern):
             return
         if len(graph.shape(node.inputs[0])) != 2 or int(node.attr("transA", 0)):
             return
-        canonical = {"transB": 1, "alpha": 1.0, "beta": 1.0}
-        if node.op == "Gemm" and all(node.attr(k, None) == v for k, v in canonical.items()):
+        if is_linear(node):
             return
         if node.op == "MatMul" or not int(node.attr("transB", 0)):
             matrix = matrix.T
         weight = matrix * np.float32(node.attr("alpha", 1.0))
-        bias = np.zeros(len(weight), np.float32)
-        if node.op == "Gemm" and node.operand(2):
-            given = graph.constant(node.operand(2))
-            if given is None or given.size not in (1, len(bias)):
-                rewriter.decline(node, "its bias is computed at run time")
-                return
-            bias = bias + given.reshape(-1) * np.float32(node.attr("beta", 1.0))
+        bias = bias_of(graph, node) if node.op == "Gemm" else np.zeros(len(weight))
+        if bias is None:
+            rewriter.decline(node, "its bias is computed at run time or differs between samples")
+            return
+        bias = bias * float(node.attr("beta", 1.0))
         inputs = (
             node.inputs[0],
             rewriter.constant(f"{node.name}.weight", np.ascontiguousarray(weight)),
             rewriter.constant(f"{node.name}.bias", bias.astype(np.float32)),
         )
-        gemm = Node(name=node.name, op="Gemm", inputs=inputs, outputs=node.outputs, attrs=canonical)
+        attrs = CANONICAL_GEMM
+        gemm = Node(name=node.name, op="Gemm", inputs=inputs, outputs=node.outputs, attrs=attrs)
         rewriter.replace([node], [gemm])

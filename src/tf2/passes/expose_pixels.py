@@ -15,12 +15,14 @@ from tf2.ir import FLOAT32, Graph, Node, TensorType, verify
 from tf2.ir.rewriter import Rewriter
 from tf2.passes.linear import bias_of, with_parameters
 
+NHWC_TO_NCHW = (0, 3, 1, 2)
+
 
 def expose_pixels(graph: Graph, gain: np.ndarray, offset: np.ndarray) -> Graph:
     """Return the graph with its first convolution on pixels 0..255, else the graph as it is.
 
-    Same function up to float rounding. Applies when the one graph input (N, C, H, W) is read by one
-    ungrouped convolution and by nothing else.
+    Same function up to float rounding. Applies when the one graph input (N, C, H, W), or its
+    transposition from (N, H, W, C), is read by one ungrouped convolution and by nothing else.
 
     Args:
         graph: Canonical.
@@ -31,6 +33,9 @@ def expose_pixels(graph: Graph, gain: np.ndarray, offset: np.ndarray) -> Graph:
         return graph
     x = graph.inputs[0]
     conv = graph.sole_user(x)
+    if conv is not None and conv.kind == "Transpose" and conv.attr("perm", ()) == NHWC_TO_NCHW:
+        x = conv.output
+        conv = graph.sole_user(x)
     shape = graph.shape(x)
     if conv is None or conv.kind != "Conv" or int(conv.attr("group", 1)) != 1:
         return graph
@@ -52,7 +57,7 @@ def _pixel_nodes(
     rewriter: Rewriter, conv: Node, gain: np.ndarray, offset: np.ndarray
 ) -> tuple[list[Node], str, dict[str, TensorType]]:
     """Return the host nodes from x to pixels (padded), the value they end in, and new types."""
-    x = rewriter.graph.inputs[0]
+    x = source = conv.inputs[0]
     n, c, h, w = rewriter.graph.shape(x)
     top, left, bottom, right = conv.attr("pads", (0, 0, 0, 0))
     nodes: list[Node] = []
@@ -71,7 +76,6 @@ def _pixel_nodes(
     def per_channel(name: str, values: np.ndarray) -> str:
         return rewriter.constant(name, values.reshape(-1, 1, 1).astype(np.float32))
 
-    source = rewriter.graph.inputs[0]
     if (gain != 1).any():
         factor = per_channel(f"{source}.gain", 1.0 / gain)
         x = append("Mul", (x, factor), f"{source}:scaled", (n, c, h, w))

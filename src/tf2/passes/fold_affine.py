@@ -7,7 +7,7 @@ import numpy as np
 from tf2.ir import Graph, Node
 from tf2.ir.rewriter import RewritePattern, Rewriter
 from tf2.passes.fold_batch_norm import fold_affine
-from tf2.passes.linear import LINEAR
+from tf2.passes.linear import is_linear
 
 
 def channel_affine(graph: Graph, node: Node) -> tuple[str, np.ndarray, np.ndarray] | None:
@@ -56,6 +56,6 @@ class FoldAffine(RewritePattern):
             return
         x, gain, offset = affine
         producer = rewriter.graph.producers.get(x)
-        if producer is None or producer.kind not in LINEAR:
+        if producer is None or not is_linear(producer):
             return
         fold_affine(node, producer, gain, offset, rewriter=rewriter)

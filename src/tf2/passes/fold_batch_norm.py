@@ -10,7 +10,13 @@ import numpy as np
 
 from tf2.ir import Graph, Node
 from tf2.ir.rewriter import RewritePattern, Rewriter
-from tf2.passes.linear import LINEAR, bias_of, output_channel_axis, scaled_weight, with_parameters
+from tf2.passes.linear import (
+    bias_of,
+    is_linear,
+    output_channel_axis,
+    scaled_weight,
+    with_parameters,
+)
 
 
 def batch_norm_affine(graph: Graph, node: Node) -> tuple[np.ndarray, np.ndarray] | None:
@@ -36,7 +42,7 @@ class FoldBatchNorm(RewritePattern):
         """Fold one BatchNormalization, or say why not."""
         graph = rewriter.graph
         producer = graph.producers.get(node.inputs[0])
-        if producer is None or producer.kind not in LINEAR:
+        if producer is None or not is_linear(producer):
             rewriter.decline(node, "no convolution or fully connected layer feeds it")
             return
         affine = batch_norm_affine(graph, node)

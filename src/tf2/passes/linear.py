@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
-from tf2.ir import Graph, Node
+from tf2.ir import Attr, Graph, Node
 from tf2.ir.rewriter import Rewriter
 
-LINEAR = frozenset({"Conv", "ConvTranspose", "Gemm"})
-"""Operators y = W x + b; Gemm only in the canonical form of `CanonicalizeLinear`."""
+CANONICAL_GEMM: Mapping[str, Attr] = {"transB": 1, "alpha": 1.0, "beta": 1.0}
+"""Attributes of a Gemm in the form of `CanonicalizeLinear`; transA is absent or 0."""
+
+
+def is_linear(node: Node) -> bool:
+    """Tell whether a node is y = W x + b: Conv, ConvTranspose, or Gemm in its canonical form."""
+    if node.kind in ("Conv", "ConvTranspose"):
+        return True
+    canonical = all(node.attr(key, None) == value for key, value in CANONICAL_GEMM.items())
+    return node.kind == "Gemm" and canonical and not int(node.attr("transA", 0))
 
 
 def output_channel_axis(node: Node) -> int:
@@ -24,12 +33,15 @@ def output_channels(graph: Graph, node: Node) -> int:
 
 
 def bias_of(graph: Graph, node: Node) -> np.ndarray | None:
-    """Return the bias (O,) as float64, zeros where there is none; None if it is not constant."""
+    """Return the bias (O,) as float64, zeros where there is none; None if it is no constant (O,).
+
+    A Gemm may add one that differs from sample to sample.
+    """
     channels = output_channels(graph, node)
     if not node.operand(2):
         return np.zeros(channels)
     bias = graph.constant(node.operand(2))
-    if bias is None or bias.size not in (1, channels):
+    if bias is None or (bias.size != 1 and bias.shape not in ((channels,), (1, channels))):
         return None
     return np.broadcast_to(bias.reshape(-1), channels).astype(np.float64)
 

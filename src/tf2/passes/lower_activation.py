@@ -6,13 +6,13 @@ y = relu(conv(x)) with one weight of 1 a channel: exact.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from tf2.ir import FLOAT32, Node
+from tf2.ir import FLOAT32, Graph, Node
 from tf2.ir.rewriter import RewritePattern, Rewriter
-from tf2.passes.activation import ACTIVATIONS, TAKES_ACTIVATION, activation_of
+from tf2.passes.activation import ACTIVATIONS, Activation, activation_of
+from tf2.passes.depthwise import replace_by_depthwise
+from tf2.passes.on_array import array_values
 
 
 class LowerActivation(RewritePattern):
@@ -24,23 +24,20 @@ class LowerActivation(RewritePattern):
         """Lower one activation that stands alone."""
         graph = rewriter.graph
         x = node.inputs[0]
-        shape = graph.shape(x)
-        if len(shape) < 3 or x in graph.inputs or graph.types[x].dtype != FLOAT32:
+        activation = activation_of(graph, node)
+        if activation is None or graph.types[x].dtype != FLOAT32 or len(graph.shape(x)) < 2:
             return
-        if activation_of(graph, node) is None:
+        if _is_fused(graph, node, activation) or x not in array_values(graph):
             return
-        producer = graph.producers.get(x)
-        if producer is None:
-            return
-        if producer.kind in TAKES_ACTIVATION and graph.sole_user(x) is node:
-            return
-        rank = len(shape) - 2
-        weight = np.ones((shape[1], 1, *[1] * rank), np.float32)
-        inputs = (x, rewriter.constant(f"{node.name}.identity", weight))
-        copied = f"{node.output}.linear"
-        attrs = {"group": shape[1], "kernel_shape": (1,) * rank}
-        conv = Node(
-            name=f"{node.name}.linear", op="Conv", inputs=inputs, outputs=(copied,), attrs=attrs
-        )
-        moved = replace(node, inputs=(copied, *node.inputs[1:]))
-        rewriter.replace([node], [conv, moved], types={copied: graph.types[node.output]})
+        ones = np.ones(graph.shape(x)[1])
+        replace_by_depthwise(rewriter, node, x, ones, activation=node)
+
+
+def _is_fused(graph: Graph, node: Node, activation: Activation) -> bool:
+    """Tell whether the operator before takes the activation in; an addition takes no slope."""
+    producer = graph.producers.get(node.inputs[0])
+    if producer is None or graph.sole_user(node.inputs[0]) is not node:
+        return False
+    return producer.kind in ("Conv", "Gemm") or (
+        producer.kind == "Add" and activation.slope is None
+    )

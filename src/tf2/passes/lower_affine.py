@@ -5,19 +5,19 @@ The array then runs it: weight +-1, and the gain is the per-channel multiplier.
 
 from __future__ import annotations
 
-import numpy as np
-
 from tf2.ir import Node
 from tf2.ir.rewriter import RewritePattern, Rewriter
+from tf2.passes.depthwise import replace_by_depthwise
 from tf2.passes.fold_affine import channel_affine
 from tf2.passes.fold_batch_norm import batch_norm_affine
+from tf2.passes.on_array import array_values
 
 
 class LowerAffine(RewritePattern):
     """Turn a per-channel y = x*gain + offset into Conv with group = C and kernel 1.
 
     Runs after the folds: only what no linear operator could take in is left. A node that reads a
-    graph input stays on the host, where it is exact and the bytes are chosen after it.
+    value of the host stays there, where it is exact and the bytes are chosen after it.
     """
 
     roots = frozenset({"BatchNormalization", "Mul", "Div", "Add", "Sub"})
@@ -33,15 +33,7 @@ class LowerAffine(RewritePattern):
         if affine is None:
             return
         x, gain, offset = affine
-        rank = len(graph.shape(x)) - 2
-        if x in graph.inputs or rank < 1:
+        if x not in array_values(graph):
+            rewriter.decline(node, "what it reads is float on the host")
             return
-        weight = gain.reshape(-1, 1, *[1] * rank).astype(np.float32)
-        inputs = (
-            x,
-            rewriter.constant(f"{node.name}.weight", weight),
-            rewriter.constant(f"{node.name}.bias", offset.astype(np.float32)),
-        )
-        attrs = {"group": len(gain), "kernel_shape": (1,) * rank}
-        conv = Node(name=node.name, op="Conv", inputs=inputs, outputs=node.outputs[:1], attrs=attrs)
-        rewriter.replace([node], [conv])
+        replace_by_depthwise(rewriter, node, x, gain, offset)

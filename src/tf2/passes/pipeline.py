@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tf2.ir import Graph
 from tf2.ir.rewriter import RewritePattern, Rewritten, follow, rewrite
+from tf2.passes.canonicalize_clip import CanonicalizeClip
 from tf2.passes.canonicalize_linear import CanonicalizeLinear
 from tf2.passes.canonicalize_pool import CanonicalizeGlobalPool
 from tf2.passes.canonicalize_sum import CanonicalizeSum
@@ -13,19 +14,27 @@ from tf2.passes.fold_batch_norm import FoldBatchNorm
 from tf2.passes.fold_pad import FoldPad
 from tf2.passes.lower_activation import LowerActivation
 from tf2.passes.lower_affine import LowerAffine
+from tf2.passes.lower_conv_transpose import LowerConvTranspose
+from tf2.passes.lower_resize import LowerResize
 
 FOLDS: tuple[RewritePattern, ...] = (
     EliminateIdentity(),
     CanonicalizeLinear(),
     CanonicalizeGlobalPool(),
     CanonicalizeSum(),
+    CanonicalizeClip(),
     FoldPad(),
     FoldBatchNorm(),
     FoldAffine(),
 )
 """Until none applies; then what is left of affine nodes and activations is lowered."""
 
-LOWERINGS: tuple[RewritePattern, ...] = (LowerAffine(), LowerActivation())
+LOWERINGS: tuple[RewritePattern, ...] = (
+    LowerConvTranspose(),
+    LowerAffine(),
+    LowerResize(),
+    LowerActivation(),
+)
 
 
 def canonicalize(graph: Graph) -> Rewritten:
@@ -38,6 +47,6 @@ def canonicalize(graph: Graph) -> Rewritten:
     present = {node.name for node in lowered.graph.nodes}
     return Rewritten(
         graph=lowered.graph,
-        declined=tuple(d for d in folded.declined if d.node in present),
+        declined=tuple(d for d in (*folded.declined, *lowered.declined) if d.node in present),
         absorbed=follow({**folded.absorbed, **lowered.absorbed}, present),
     )
