@@ -19,7 +19,7 @@ from tf2.model_file.manifest import CompressionSettings, LayerReport, Support
 from tf2.passes import canonicalize, expose_pixels
 from tf2.passes.linear import bias_of
 from tf2.quantization import IntegerGraph, Step, measure, partition
-from tf2.quantization.feature_scales import choose_all, groups_of_equal_scale
+from tf2.quantization.feature_scales import additions_of, choose_all, groups_of_equal_scale
 
 Batch = Mapping[str, np.ndarray]
 Progress = Callable[[str, float], None]
@@ -81,7 +81,7 @@ def compress(
         [name for group in groups for name in group],
         lambda share: report("calibrate", share),
     )
-    scales = choose_all(groups, ranges, rule=settings.features)
+    scales = choose_all(groups, ranges, rule=settings.features, additions=additions_of(plan))
     builder = IntegerGraph(canonical, scales)
     walk = _Walk(canonical, builder, Streams(canonical, builder, batches, plan.steps), settings)
     for i, step in enumerate(plan.steps):

@@ -7,6 +7,7 @@ host.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,7 @@ from tf2.passes.activation import (
     Activation,
     activation_of,
 )
+from tf2.passes.linear import bias_of, is_linear
 from tf2.quantization.average_pool import divisor
 
 Kind = Literal["conv", "add", "average_pool", "move", "host"]
@@ -66,13 +68,14 @@ class Partition:
 
 def partition(graph: Graph) -> Partition:
     """Return where each node of a canonical graph runs; every node is in exactly one step."""
+    wanted = _wanted_as_bytes(graph)
     steps: list[Step] = []
     in_bytes: set[str] = set()
     taken: set[str] = set()
     for node in graph.nodes:
         if node.name in taken:
             continue
-        step = _place(graph, node, in_bytes)
+        step = _place(graph, node, in_bytes, wanted)
         steps.append(step)
         taken.update(n.name for n in step.nodes)
         if step.kind != "host":
@@ -80,7 +83,33 @@ def partition(graph: Graph) -> Partition:
     return Partition(steps=tuple(steps), in_bytes=frozenset(in_bytes))
 
 
-def _place(graph: Graph, node: Node, in_bytes: set[str]) -> Step:
+def _wanted_as_bytes(graph: Graph) -> frozenset[str]:
+    """Return the values that only layers of the array read, directly or after moves.
+
+    A move that writes one may as well move bytes: rounding before it or after it is the same.
+    """
+    wanted: set[str] = set()
+    taken: dict[str, Sequence[str]] = {}
+    for node in reversed(graph.nodes):
+        for name in node.outputs:
+            users = () if name in graph.outputs else graph.users.get(name, ())
+            if users and all(name in taken[user.name] for user in users):
+                wanted.add(name)
+        taken[node.name] = ()
+        if node.kind in ("Conv", "Gemm") and not _linear_refusal(graph, node):
+            taken[node.name] = node.inputs[:1]
+        elif node.kind in BYTE_MOVERS and not _move_refusal(graph, node):
+            if wanted.issuperset(name for name in node.outputs if name):
+                taken[node.name] = moved_operands(node)
+    return frozenset(wanted)
+
+
+def moved_operands(node: Node) -> tuple[str, ...]:
+    """Return the inputs of a move whose bytes it passes on; the others are its parameters."""
+    return node.inputs if node.op == "Concat" else node.inputs[:1]
+
+
+def _place(graph: Graph, node: Node, in_bytes: set[str], wanted: frozenset[str]) -> Step:
     if node.kind in ("Conv", "Gemm"):
         why_not = _linear_refusal(graph, node)
         return _on_host(node, why_not) if why_not else _with_activation(graph, "conv", node)
@@ -93,13 +122,14 @@ def _place(graph: Graph, node: Node, in_bytes: set[str]) -> Step:
             return _on_host(node, why_not)
         return Step(kind="average_pool", node=node, reason="window sums and one multiplier")
     if node.kind in BYTE_MOVERS:
-        why_not = _move_refusal(graph, node, in_bytes)
-        return _on_host(node, why_not) if why_not else _move(node)
+        why_not = _move_refusal(graph, node)
+        if why_not:
+            return _on_host(node, why_not)
+        reads_bytes = in_bytes.issuperset(moved_operands(node))
+        if not reads_bytes and not wanted.issuperset(name for name in node.outputs if name):
+            return _on_host(node, "its input is float on the host")
+        return Step(kind="move", node=node, reason="moves bytes and leaves them as they are")
     return _on_host(node, _host_reason(graph, node))
-
-
-def _move(node: Node) -> Step:
-    return Step(kind="move", node=node, reason="moves bytes and leaves them as they are")
 
 
 def _on_host(node: Node, reason: str) -> Step:
@@ -119,17 +149,20 @@ def _with_activation(graph: Graph, kind: Kind, node: Node) -> Step:
 
 
 def _linear_refusal(graph: Graph, node: Node) -> str:
+    if node.inputs[0] in graph.constants:
+        return "its input is a constant"
     weight = graph.constant(node.inputs[1])
     if weight is None:
         return "its weights are computed at run time"
     if weight.dtype != np.float32:
         return f"its weights are {weight.dtype}, not float32"
-    if node.operand(2) and graph.constant(node.operand(2)) is None:
-        return "its bias is computed at run time"
+    if not is_linear(node):
+        return "it is not a fully connected layer"
+    if bias_of(graph, node) is None:
+        return "its bias is computed at run time or differs between samples"
     rank = len(graph.shape(node.inputs[0])) - 2
     if node.op == "Gemm":
-        canonical = node.attr("transB", 0) == 1 and node.attr("alpha", 1.0) == 1.0
-        return "" if canonical and rank == 0 else "it is not a fully connected layer"
+        return ""
     if not 1 <= rank <= 3:
         return f"it has {rank} spatial axes; the array takes 1 to 3"
     return ""
@@ -153,11 +186,12 @@ def _average_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
     return ""
 
 
-def _move_refusal(graph: Graph, node: Node, in_bytes: set[str]) -> str:
-    data = node.inputs if node.op == "Concat" else node.inputs[:1]
-    if not all(name in in_bytes for name in data):
-        return "its input is float on the host"
-    if any(name and graph.constant(name) is None for name in node.inputs[len(data) :]):
+def _move_refusal(graph: Graph, node: Node) -> str:
+    """Return why a node does not merely move what it reads, wherever that is."""
+    moved = moved_operands(node)
+    if any(name in graph.constants for name in moved):
+        return "it moves a constant"
+    if any(name and graph.constant(name) is None for name in node.inputs[len(moved) :]):
         return "its parameters are computed at run time"
     if node.op == "MaxPool" and len([name for name in node.outputs if name]) > 1:
         return "it also returns the positions of the maxima"
@@ -183,7 +217,7 @@ def _host_reason(graph: Graph, node: Node) -> str:
     if node.kind in ("Mul", "Div", "Sub", "BatchNormalization"):
         return "no convolution could take it in"
     if node.kind == "ConvTranspose":
-        return "the array has no transposed convolution yet"
+        return "it could not be written as a convolution"
     if node.kind in TAKES_ACTIVATION:
         return "it is not in the form the array takes"
     return f"{node.kind} is not an operator of the array"
