@@ -55,16 +55,14 @@ def kind_of(model: str) -> Kind:
     Raises:
         ImportModelError: Nothing is there, or nothing that is a model; says what to give instead.
     """
+    if "\0" in model:
+        raise ImportModelError(f"{model!r} cannot be read: no file has such a name")
     path = Path(model)
     if FACTORY.fullmatch(model) and not path.exists():
         return "factory"
-    try:
-        if path.is_dir():
-            return _folder(path)
-        found = path.is_file()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise ImportModelError(f"{model!r} cannot be read: {error}") from error
-    if not found:
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
         raise ImportModelError(f"{model}: there is no such file or folder. {ALLOWED}.")
     if path.name == "saved_model.pb":
         return "saved-model"

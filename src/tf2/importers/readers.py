@@ -8,12 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tf2.importers import runtimes
 from tf2.importers.kinds import Kind, sibling_weights
 from tf2.importers.request import Request, SourceModel, choose_outputs
 from tf2.importers.tensorflow_readers import read_frozen, read_keras_file, read_saved
 from tf2.importers.torch_readers import read_factory, read_program
+
+if TYPE_CHECKING:
+    import onnx
+
+    from tf2.importers.caffe.net import Net
 
 
 def read_onnx_file(request: Request) -> SourceModel:
@@ -45,7 +51,6 @@ def read_caffe_net(request: Request) -> SourceModel:
     if not isinstance(shapes, Mapping):
         shapes = request.shapes_by_name(_caffe_inputs(prototxt))
     model = read_caffe(prototxt, weights, input_shapes=shapes, outputs=request.outputs)
-    outputs = [value.name for value in model.graph.output]
     return SourceModel(
         format="caffe",
         # Nets without a name are called "caffe" by their reader.
@@ -53,7 +58,7 @@ def read_caffe_net(request: Request) -> SourceModel:
         proto=model,
         files=(prototxt, weights),
         weights=weights,
-        runtime=partial(runtimes.opencv, prototxt, weights, lambda: outputs),
+        runtime=partial(runtimes.opencv, prototxt, weights, _places(prototxt, model)),
     )
 
 
@@ -71,12 +76,30 @@ def _external_data(path: Path) -> list[Path]:
 
 
 def _caffe_inputs(prototxt: Path) -> list[str]:
+    net = _caffe_net(prototxt)
+    layers = [top for layer in net.layers if layer.type == "Input" for top in layer.tops]
+    return [*(name for name, _ in net.inputs), *layers]
+
+
+def _places(prototxt: Path, model: onnx.ModelProto) -> dict[str, runtimes.CaffeOutput]:
+    """Return the layer that writes each output last: OpenCV knows layers and not blobs."""
+    writers = {
+        top: (x.name, i) for x in _caffe_net(prototxt).layers for i, top in enumerate(x.tops)
+    }
+    places: dict[str, runtimes.CaffeOutput] = {}
+    for value in model.graph.output:
+        layer, index = writers[value.name]
+        dims = value.type.tensor_type.shape.dim
+        shape = tuple(d.dim_value if d.HasField("dim_value") else -1 for d in dims)
+        places[value.name] = runtimes.CaffeOutput(layer=layer, index=index, shape=shape)
+    return places
+
+
+def _caffe_net(prototxt: Path) -> Net:
     from tf2.importers.caffe.net import read_net
     from tf2.importers.caffe.prototxt import parse_prototxt
 
-    net = read_net(parse_prototxt(prototxt.read_bytes()))
-    layers = [top for layer in net.layers if layer.type == "Input" for top in layer.tops]
-    return [*(name for name, _ in net.inputs), *layers]
+    return read_net(parse_prototxt(prototxt.read_bytes()))
 
 
 READERS: Mapping[Kind, Callable[[Request], SourceModel]] = {

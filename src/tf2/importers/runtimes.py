@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,22 @@ def onnxruntime(source: Any) -> Runtime:
         return Runtime(name=name, reason=str(error))
 
 
-def opencv(prototxt: Path, caffemodel: Path, outputs: Callable[[], Sequence[str]]) -> Runtime:
+@dataclass(frozen=True, kw_only=True)
+class CaffeOutput:
+    """Where OpenCV has an output of a Caffe net.
+
+    Attributes:
+        layer: The last layer that writes the blob.
+        index: Of the blob among the layer's tops.
+        shape: As Caffe has it, -1 for the batch; OpenCV drops or adds axes of size 1.
+    """
+
+    layer: str
+    index: int
+    shape: tuple[int, ...]
+
+
+def opencv(prototxt: Path, caffemodel: Path, outputs: Mapping[str, CaffeOutput]) -> Runtime:
     """Return OpenCV for a Caffe net, where an OpenCV that reads Caffe (before 5) is installed."""
     try:
         import cv2
@@ -59,16 +74,18 @@ def opencv(prototxt: Path, caffemodel: Path, outputs: Callable[[], Sequence[str]
     except cv2.error as error:
         return Runtime(name=name, reason=f"OpenCV cannot read the net: {_first_line(error)}")
     net.setPreferableBackend(cv2.dnn.DNN_BACKEND_OPENCV)
-    names = list(outputs())
 
     def run(feeds: Arrays) -> dict[str, np.ndarray]:
         try:
             for key, array in feeds.items():
                 net.setInput(np.ascontiguousarray(array), key)
-            results = net.forward(names)
-        except cv2.error as error:
+            results = net.forwardAndRetrieve([place.layer for place in outputs.values()])
+            return {
+                key: np.asarray(blobs[place.index]).reshape(place.shape)
+                for (key, place), blobs in zip(outputs.items(), results, strict=True)
+            }
+        except (cv2.error, IndexError, ValueError) as error:  # ValueError: another size
             raise EngineError(f"OpenCV cannot run the net: {_first_line(error)}") from error
-        return {key: np.asarray(array) for key, array in zip(names, results, strict=True)}
 
     return Runtime(name=name, run=run)
 
