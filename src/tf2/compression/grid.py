@@ -16,8 +16,12 @@ LARGEST = {"pot4": 64.0, "int8": 127.0}
 """Largest magnitude of an integer weight of each kind."""
 
 MIN_MULTIPLIER = 16
-"""Multipliers keep at least this value, so that a gain is met within 1/32; smaller gains are
-raised to it and the weights rounded to that coarser grid (most become 0: they hardly count)."""
+"""Multipliers keep at least this value where a smaller one would miss the gain by more than
+`TOLERANCE`. Such gains are raised to it and the weights rounded to that coarser grid (most become
+0: they hardly count)."""
+
+TOLERANCE = 1 / (2 * MIN_MULTIPLIER)
+"""Relative error within which a gain counts as met."""
 
 
 def round_pot4(values: np.ndarray) -> np.ndarray:
@@ -53,12 +57,18 @@ class Gains:
     y: Feature
 
     def to_integers(self, alpha: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (multiplier, shift) nearest to each gain, raised to the smallest one if below."""
+        """Return (multiplier, shift) nearest to each gain, 0 or more, raised if it cannot be met.
+
+        Powers of two are met down to multiplier 1 at the largest shift.
+        """
         largest_shift = fixed_point.MAX_SHIFT[self.y.zero_point]
         scale = np.ldexp(np.asarray(alpha, np.float64), self.y.frac_bits - self.x.frac_bits)
-        floor = np.ldexp(float(MIN_MULTIPLIER), -largest_shift)
-        bounded = np.clip(scale, floor, float(fixed_point.MAX_MULTIPLIER))
-        return fixed_point.nearest_multiplier(bounded, zero_point=self.y.zero_point)
+        smallest = np.ldexp(1.0, -largest_shift)
+        bounded = np.clip(scale, smallest, float(fixed_point.MAX_MULTIPLIER))
+        multiplier, shift = fixed_point.nearest_multiplier(bounded, zero_point=self.y.zero_point)
+        missed = np.abs(np.ldexp(multiplier.astype(np.float64), -shift) - scale) > TOLERANCE * scale
+        raised = np.where(missed, np.maximum(bounded, MIN_MULTIPLIER * smallest), bounded)
+        return fixed_point.nearest_multiplier(raised, zero_point=self.y.zero_point)
 
     def from_integers(self, multiplier: np.ndarray, shift: np.ndarray) -> np.ndarray:
         """Return the gain that a multiplier and shift stand for."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from tf2.compression.compensated import compensated
 from tf2.compression.exact import power_of_two_rows
-from tf2.compression.grid import Gains, WeightKind
+from tf2.compression.grid import TOLERANCE, Gains, WeightKind, round_pot4
 from tf2.compression.nearest import nearest
 from tf2.compression.statistics import Statistics, WideRows
 from tf2.compression.wide import compensated_wide
@@ -78,9 +78,9 @@ def compress_layer(
     """
     exact = power_of_two_rows(layer.rows) if kind == "pot4" else None
     if exact is not None:
-        q, alpha = exact
+        q, alpha = _on_met_grid(layer, *exact, gains)
     elif method == "nearest" and kind == "pot4":
-        q, alpha = nearest(layer.rows)
+        q, alpha = _on_met_grid(layer, *nearest(layer.rows), gains)
     else:
         assert statistics is not None, "the compensated method looks at a layer's inputs"
         q, alpha = _by_group(layer, gains, statistics, kind=kind, damping=damping)
@@ -97,7 +97,18 @@ def compress_layer(
         weight_kind=kind,
         negative=_negative(layer.activation, multiplier, shift, gains),
     )
-    return IntegerLayer(parameters=parameters, effective_weight=effective, exact=exact is not None)
+    taken_over = exact is not None and np.array_equal(q, exact[0])
+    return IntegerLayer(parameters=parameters, effective_weight=effective, exact=taken_over)
+
+
+def _on_met_grid(
+    layer: FloatLayer, q: np.ndarray, alpha: np.ndarray, gains: Gains
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (q, alpha); rows whose gain cannot be expressed are rounded to the grid of another."""
+    met = gains.rounded(alpha)
+    other = np.abs(met - alpha) > TOLERANCE * alpha
+    rounded = round_pot4(layer.rows / met[:, None])
+    return np.where(other[:, None], rounded, q).astype(np.int8), met
 
 
 def _by_group(

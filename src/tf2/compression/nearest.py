@@ -18,11 +18,11 @@ def nearest(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         weight: (O, K).
 
     Returns:
-        q int8 (O, K), and alpha (O,), the same power of two for every row.
+        q int8 (O, K), and alpha (O,), the same power of two for every row (0 if all weights are).
     """
     largest = float(np.abs(weight).max(initial=0.0))
     if largest == 0.0:
-        return np.zeros(weight.shape, np.int8), np.ones(len(weight))
+        return np.zeros(weight.shape, np.int8), np.zeros(len(weight))
     top = np.floor(np.log2(4.0 / 3.0 * largest))
     alpha = 2.0 ** (top - 6)
     scaled = weight.astype(np.float64) / alpha
