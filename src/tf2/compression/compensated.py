@@ -97,12 +97,13 @@ class _Problem:
         diagonal = np.diag(covariance)
         alive = diagonal > 1e-12 * max(diagonal.max(initial=0.0), 1e-30)
         # Where no input ever varies, the samples say nothing: stay at the float weights.
-        level = max(damping, 1e-9) * diagonal[alive].mean() if alive.any() else 1.0
-        h = covariance + level * np.eye(len(covariance))
+        level = max(damping, 1e-9) if alive.any() else 1.0
+        unit = diagonal[alive].mean() if alive.any() else 1.0  # float32 holds h whatever the scale
+        h = covariance / unit + level * np.eye(len(covariance))
         self._round = ROUND[kind]
         self._largest = LARGEST[kind]
         self._search = SEARCH[kind]
-        self._d = target + level * weight
+        self._d = target / unit + level * weight
         self._optimum = np.linalg.solve(h, self._d.T).T
         self._upper = np.linalg.cholesky(np.linalg.inv(h)).T.astype(np.float32)
         self._h = h.astype(np.float32)
