@@ -1,5 +1,7 @@
 """Weights -> 4-bit powers of two, without retraining."""
 
+from tf2.compression.auto_keep import auto_keep
 from tf2.compression.compress import Compressed, compress
+from tf2.compression.sensitivity import sensitivity
 
-__all__ = ["Compressed", "compress"]
+__all__ = ["Compressed", "auto_keep", "compress", "sensitivity"]

@@ -18,7 +18,8 @@ from tf2.ir.integer_ops import window
 from tf2.model_file.manifest import CompressionSettings, LayerReport, Support
 from tf2.passes import canonicalize, expose_pixels
 from tf2.passes.linear import bias_of
-from tf2.quantization import IntegerGraph, Step, measure, partition
+from tf2.quantization import IntegerGraph, Step, TensorRange, measure, partition
+from tf2.quantization.equalize import equalize
 from tf2.quantization.feature_scales import additions_of, choose_all, groups_of_equal_scale
 
 Batch = Mapping[str, np.ndarray]
@@ -75,12 +76,16 @@ def compress(
     plan = partition(canonical)
     _check_keep(plan.steps, settings.keep)
     groups = groups_of_equal_scale(canonical, plan)
-    ranges = measure(
-        canonical,
-        batches,
-        [name for group in groups for name in group],
-        lambda share: report("calibrate", share),
-    )
+    features = [name for group in groups for name in group]
+
+    def measured(stage: str) -> dict[str, TensorRange]:
+        return measure(canonical, batches, features, lambda share: report(stage, share))
+
+    ranges = measured("calibrate")
+    if settings.per_channel:
+        canonical = equalize(canonical, plan, groups, ranges)
+        plan = partition(canonical)
+        ranges = measured("calibrate channels")
     scales = choose_all(groups, ranges, rule=settings.features, additions=additions_of(plan))
     builder = IntegerGraph(canonical, scales)
     walk = _Walk(canonical, builder, Streams(canonical, builder, batches, plan.steps), settings)
