@@ -163,7 +163,8 @@ def layer_facts(manifest: Manifest) -> dict[str, str]:
         facts["worst"] = ", ".join(texts)
     if hosts:
         kinds = dict.fromkeys(row.op for row in hosts)
-        facts["on the host"] = f"{len(hosts)} nodes: {', '.join(kinds)} (tf2 info --support)"
+        count = f"{len(hosts)} of {len(manifest.support)} nodes"
+        facts["on the host"] = f"{count}: {', '.join(kinds)} (tf2 info --support)"
     return facts
 
 

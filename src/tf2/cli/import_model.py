@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tf2.cli.console import number, print_facts, print_json, print_lines, print_table
+from tf2.cli.console import print_facts, print_json, print_lines, print_table
 from tf2.cli.options import InputShape, Json, OutputName, Seed, Weights, parse_shapes
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def _check_text(check: Check | None) -> str:
     if check.difference is None:
         return f"not compared with {check.runtime}: {' '.join(check.reason.split())}"
     return (
-        f"largest difference to {check.runtime} {check.difference.absolute:.2g} "
-        f"({number(check.difference.relative * 1e6, 1)} millionths of the largest value)"
+        f"largest difference to {check.runtime}: {check.difference.absolute:.2g} "
+        f"(relative {check.difference.relative:.1g})"
     )
 
 
