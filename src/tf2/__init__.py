@@ -21,7 +21,15 @@ if TYPE_CHECKING:
     from tf2.engines import Session
     from tf2.errors import Tf2Error
     from tf2.evaluation import Accuracy, Comparison, PairedAccuracy
-    from tf2.flow import classify, compare, compress, evaluate, export_onnx, inspect_model
+    from tf2.flow import (
+        AccuracyTarget,
+        classify,
+        compare,
+        compress,
+        evaluate,
+        export_onnx,
+        inspect_model,
+    )
     from tf2.importers import load_model
     from tf2.model_file import CompressedModel, CompressionSettings
     from tf2.model_file import read_model as load
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 # Public name -> (module, name there). A test holds it to __all__ and to the imports above.
 _HOMES = {
     "Accuracy": ("tf2.evaluation", "Accuracy"),
+    "AccuracyTarget": ("tf2.flow", "AccuracyTarget"),
     "Comparison": ("tf2.evaluation", "Comparison"),
     "CompressedModel": ("tf2.model_file", "CompressedModel"),
     "CompressionSettings": ("tf2.model_file", "CompressionSettings"),
@@ -49,6 +58,7 @@ _HOMES = {
 
 __all__ = [
     "Accuracy",
+    "AccuracyTarget",
     "Comparison",
     "CompressedModel",
     "CompressionSettings",

@@ -306,6 +306,7 @@ def test_arrays_of_another_shape(tf2, work):
             "name all inputs",
         ),
         (("compress", "colors.onnx", *COMPRESS, "--method", "best"), "best"),
+        (("compress", "colors.onnx", *COMPRESS, "--auto-keep", 1), "--data"),
         (("run", "colors.tf2", "x.npy", "y.npy"), "one array file and nothing else"),
         (("nonsense",), "nonsense"),
     ],

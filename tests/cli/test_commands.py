@@ -75,6 +75,24 @@ def test_compress_as_json(tf2, work):
     assert result["manifest"]["source"]["model"] == "colors.onnx"
 
 
+def test_compress_to_a_given_loss(tf2, work):
+    code, out, error = tf2(
+        "compress", "colors.onnx", "--calibration", "photos", "--preprocess", "unit-rgb",
+        "--auto-keep", 1, "--data", "photos", "--data-labels", "labels.csv", "-o", "kept.tf2",
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    assert "100.00 % as integers, 100.00 % in float, on 36 samples" in out
+
+
+def test_per_channel_scales_are_compared_in_float_only(tf2, work):
+    args = ("--calibration", "photos", "--preprocess", "unit-rgb", "--per-channel", "-o", "c.tf2")
+    assert tf2("compress", "colors.onnx", *args)[0] == 0
+    code, out, error = tf2("compare", "c.tf2", "--data", "photos")
+    assert code == 0
+    assert "only what is float is compared" in error
+    assert "bytes" not in out
+
+
 def test_compress_is_repeatable(tf2, work):
     def content(name: str) -> bytes:
         args = ("--calibration", "photos", "--preprocess", "unit-rgb", "-o", name)

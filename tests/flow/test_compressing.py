@@ -112,3 +112,38 @@ def test_class_names_must_be_as_many_as_classes(graph):
     assert class_names(CLASSES, graph) == CLASSES
     with pytest.raises(DataError, match=r"2 class names, but output 'scores' has shape"):
         class_names(("a", "b"), graph)
+
+
+def test_a_target_keeps_no_layer_when_nothing_is_lost(folder):
+    target = tf2.AccuracyTarget(points=5, data=folder / "photos")
+    model = tf2.compress(
+        folder / "colors.onnx",
+        folder / "photos",
+        preprocessing="unit-rgb",
+        labels=CLASSES,
+        target=target,
+    )
+    assert model.manifest.settings.keep == ()
+    assert model.manifest.figures["top1_float"] == 1.0
+    assert model.manifest.figures["top1_int"] == 1.0
+    assert model.manifest.figures["evaluation_samples"] == 24
+
+
+def test_a_target_keeps_layers_until_it_is_met(folder, monkeypatch):
+    # Three samples in four are lost unless conv2 is kept.
+    def top1(_self, session) -> float:
+        kinds = {n.name: n.attr("weight_kind", "") for n in session.graph.nodes}
+        return 1.0 if kinds["conv2"] in ("", "int8") else 0.25
+
+    monkeypatch.setattr("tf2.flow.accuracy_target.AccuracyLoss._top1", top1)
+    target = tf2.AccuracyTarget(points=1, data=folder / "photos")
+    model = tf2.compress(
+        folder / "colors.onnx", folder / "photos", preprocessing="unit-rgb", target=target
+    )
+    assert "conv2" in model.manifest.settings.keep
+    assert model.manifest.figures["top1_int"] == 1.0
+
+
+def test_points_are_a_share_of_a_hundred():
+    with pytest.raises(CompressionError, match=r"0\.\.100, not -1"):
+        tf2.AccuracyTarget(points=-1, data="photos")

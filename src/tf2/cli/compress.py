@@ -29,6 +29,8 @@ Examples:
   tf2 compress deploy.prototxt --calibration set.zip --samples 256 --preprocess caffe-imagenet \\
       --labels classes.txt -o squeezenet.tf2
   tf2 compress net.onnx --calibration inputs.npz:x --keep conv1 --keep fc
+  tf2 compress net.onnx --calibration train/ --preprocess torch-imagenet --auto-keep 1 \\
+      --data val/ --data-labels val.csv
 """
 
 
@@ -74,6 +76,21 @@ def command(
     keep: Annotated[
         list[str] | None, typer.Option(metavar="LAYER", help="Layer to keep at 8 bits.")
     ] = None,
+    auto_keep: Annotated[
+        float | None,
+        typer.Option(
+            metavar="POINTS",
+            help="Keep the fewest layers at 8 bits that lose no more top-1; needs --data.",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|ZIP|FILE", help="Labelled samples for --auto-keep."),
+    ] = None,
+    data_labels: Annotated[
+        str | None,
+        typer.Option(metavar="FILE.csv", help="Their labels; default: by each image's folder."),
+    ] = None,
     features: Annotated[
         Features, typer.Option(help="Scale of features: of least error, or for the maximum.")
     ] = Features.ERROR,
@@ -97,6 +114,8 @@ def command(
     """Compress a model to 4-bit power-of-two weights and 8-bit features, without retraining."""
     target = checked_output(out or default_output(model))
     shapes = parse_shapes(input_shape)
+    if (auto_keep is None) != (data is None) or (data_labels and not data):
+        raise typer.BadParameter("--auto-keep, --data and --data-labels go together")
     from tf2 import flow
     from tf2.model_file import CompressionSettings
 
@@ -108,6 +127,9 @@ def command(
         seed=seed,
         calibration_samples=samples,
     )
+    accuracy = None
+    if auto_keep is not None and data is not None:
+        accuracy = flow.AccuracyTarget(points=auto_keep, data=data, labels=data_labels)
     with progress_bar() as progress:
         compressed = flow.compress(
             model,
@@ -118,6 +140,7 @@ def command(
             preprocessing=preprocess,
             labels=labels,
             settings=settings,
+            target=accuracy,
             crops=crops,
             skip_bad=skip_bad,
             progress=progress,
@@ -172,7 +195,13 @@ def _print(model: CompressedModel, target: Path) -> None:
     manifest = model.manifest
     facts = {"model": f"{manifest.source.name} ({manifest.source.format})"}
     facts |= layer_facts(manifest) | size_facts(manifest, target.stat().st_size)
-    facts["calibration"] = f"{manifest.figures.get('calibration_samples', 0):.0f} samples"
+    figures = manifest.figures
+    facts["calibration"] = f"{figures.get('calibration_samples', 0):.0f} samples"
+    if "top1_int" in figures:
+        facts["top-1"] = (
+            f"{100 * figures['top1_int']:.2f} % as integers, {100 * figures['top1_float']:.2f} % "
+            f"in float, on {figures['evaluation_samples']:.0f} samples"
+        )
     if manifest.preprocessing is not None:
         facts["images"] = manifest.preprocessing.describe()
     facts["time"] = f"{manifest.seconds:.1f} s"

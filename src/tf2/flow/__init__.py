@@ -1,5 +1,6 @@
 """The few calls most users need; the command line is made of them."""
 
+from tf2.flow.accuracy_target import AccuracyTarget
 from tf2.flow.compressing import compress
 from tf2.flow.evaluating import compare, evaluate
 from tf2.flow.exporting import export_onnx, with_feature_inputs
@@ -8,6 +9,7 @@ from tf2.flow.places import open_labels, open_samples
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
 
 __all__ = [
+    "AccuracyTarget",
     "Check",
     "ImportReport",
     "Prediction",

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from tf2.compression import Compressed
+from tf2.compression import Compressed, auto_keep
 from tf2.compression import compress as compress_graph
 from tf2.data import PRESETS, Preprocessing, Samples, read_class_names
 from tf2.errors import CompressionError, DataError
+from tf2.flow.accuracy_target import AccuracyLoss, AccuracyTarget
 from tf2.flow.importing import float_weights, source_of
 from tf2.flow.places import open_samples
 from tf2.importers import InputShapes, load_model
@@ -47,6 +48,7 @@ def compress(
     preprocessing: Preprocessing | str | Path | None = None,
     labels: Sequence[str] | str | Path | None = None,
     settings: CompressionSettings | None = None,
+    target: AccuracyTarget | None = None,
     crops: int = 0,
     skip_bad: bool = False,
     progress: Progress | None = None,
@@ -67,6 +69,7 @@ def compress(
             size), a JSON file, or a recipe. Stored in the result.
         labels: Class names, or a file with one a line. Stored in the result.
         settings: Method, layers to keep at 8 bits, seed, ...
+        target: Keep the fewest layers at 8 bits so that no more accuracy is lost.
         crops: Random views added for each photograph.
         skip_bad: Leave out samples that cannot be used, instead of refusing all.
         progress: Told what is being done and how much of it is done, 0..1.
@@ -90,13 +93,24 @@ def compress(
             "views of photographs)",
             len(samples),
         )
-    compressed = compress_graph(
-        graph,
-        batches,
-        settings,
-        pixel_affine=_pixel_affine(recipe),
-        progress=progress,
-    )
+    figures: dict[str, float] = {"calibration_samples": len(samples)}
+    pixels = _pixel_affine(recipe)
+    if target is None:
+        compressed = compress_graph(
+            graph, batches, settings, pixel_affine=pixels, progress=progress
+        )
+    else:
+        loss = AccuracyLoss(target, graph, recipe, names)
+        compressed, settings = auto_keep(
+            graph,
+            batches,
+            settings,
+            loss=loss,
+            target=target.points,
+            pixel_affine=pixels,
+            progress=progress,
+        )
+        figures |= loss.figures(compressed)
     manifest = Manifest(
         source=source,
         settings=settings,
@@ -106,7 +120,7 @@ def compress(
         outputs=_tensor_infos(compressed.graph, compressed.graph.outputs),
         support=compressed.support,
         layers=compressed.layers,
-        figures=_figures(compressed, samples),
+        figures=figures | _worst_layer(compressed),
         seconds=round(clock() - start, 2),
         float_weight_bytes=4 * float_weights(graph),
     )
@@ -214,9 +228,6 @@ def _tensor_infos(graph: Graph, names: Sequence[str]) -> tuple[TensorInfo, ...]:
     )
 
 
-def _figures(compressed: Compressed, samples: Samples) -> dict[str, float]:
-    figures = {"calibration_samples": float(len(samples))}
+def _worst_layer(compressed: Compressed) -> dict[str, float]:
     measured = [r.output_sqnr_db for r in compressed.layers if r.output_sqnr_db is not None]
-    if measured:
-        figures["worst_layer_sqnr_db"] = min(measured)
-    return figures
+    return {"worst_layer_sqnr_db": min(measured)} if measured else {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tf2.data import Samples
@@ -15,6 +17,8 @@ from tf2.flow.places import open_labels, open_samples
 from tf2.ir import Graph
 from tf2.model_file import CompressedModel
 from tf2.passes import canonicalize
+
+logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 ModelLike = str | os.PathLike[str] | CompressedModel | Graph
@@ -111,6 +115,13 @@ def compare(
         data = open_samples(data, session.preprocessing, session.graph)
     imported = Session(model, "float", threads=threads, source=source)
     reference = Session(canonicalize(imported.graph).graph, "float", threads=threads)
-    return compare_levels(
+    result = compare_levels(
         reference, session, data.take(samples, seed), limit_db=limit_db, progress=progress
     )
+    return _without_scaled(result) if session.compressed.manifest.settings.per_channel else result
+
+
+def _without_scaled(result: Comparison) -> Comparison:
+    """Drop feature bytes: per-channel scales multiplied the float network's channels before."""
+    logger.warning("per-channel scales change inner values: only what is float is compared")
+    return replace(result, values=tuple(v for v in result.values if v.place == "float"))
