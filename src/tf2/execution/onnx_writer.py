@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from tf2.execution import integer_nodes
+from tf2.execution import faster_nodes, integer_nodes
 from tf2.execution.emitter import Emitter
 from tf2.ir import OPSET, Feature, Graph, Node, TensorType
 from tf2.ir.dtypes import DType
@@ -101,6 +101,8 @@ def node_proto(node: Node) -> onnx.NodeProto:
 
 
 def _emit_plain(emitter: Emitter, graph: Graph, node: Node) -> None:
+    if faster_nodes.emit(emitter, graph, node):
+        return
     proto = node_proto(node)
     out = graph.types[next(name for name in node.outputs if name)].dtype
     if node.op == "Pad" and isinstance(out, Feature):

@@ -76,7 +76,9 @@ def ort_session(
     options = ort.SessionOptions()
     options.log_severity_level = 4  # what it refuses becomes an EngineError
     options.intra_op_num_threads = threads
-    # It would merge Quantize -> Dequantize -> Quantize of two formats into one, and round once.
+    # Integer operators are written out. It would make more of them: operators of the host between
+    # Dequantize and Quantize, and Quantize -> Dequantize -> Quantize merged, with one rounding.
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
     options.add_session_config_entry("session.disable_double_qdq_remover", "1")
     if not optimize:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
