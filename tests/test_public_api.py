@@ -26,9 +26,10 @@ def modules_after(code: str) -> set[str]:
 def test_public_names():
     assert sorted(tf2.__all__) == tf2.__all__
     assert tf2.__all__ == [
-        "Accuracy", "AccuracyTarget", "Comparison", "CompressedModel", "CompressionSettings", "PairedAccuracy",
-        "Preprocessing", "Samples", "Session", "Tf2Error", "__version__", "classify", "compare",
-        "compress", "evaluate", "export_onnx", "inspect_model", "load", "load_model",
+        "Accuracy", "AccuracyTarget", "Comparison", "CompressedModel", "CompressionSettings",
+        "PairedAccuracy", "Preprocessing", "Samples", "Session", "Tf2Error", "__version__",
+        "classify", "compare", "compress", "evaluate", "export_onnx", "inspect_model", "load",
+        "load_model",
     ]  # fmt: skip
 
 
