@@ -26,10 +26,12 @@ logger = logging.getLogger(__name__)
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-MAX_PROOF_BYTES = 2**33
+MAX_PROOF_BYTES = 2**31
 """Of all values of one sample; the batch of a larger network stays fixed."""
 
-MAX_PROOF_MACS = 10**12
+MAX_PROOF_INPUT_BYTES = 2**27
+
+MAX_PROOF_MACS = 3 * 10**11
 
 PROOF_TOLERANCE = 1e-4
 """Relative to the largest output: matrix products are blocked differently for other batches."""
@@ -220,7 +222,8 @@ def _check_cost(graph: Graph) -> None:
     """Raise when running the network would take the machine down."""
     size_bytes = sum(t.size * 4 for t in graph.types.values())
     macs = sum(_macs(graph, node) for node in graph.nodes)
-    if size_bytes > MAX_PROOF_BYTES or macs > MAX_PROOF_MACS:
+    input_bytes = sum(graph.types[name].size * 4 for name in graph.inputs)
+    if size_bytes > MAX_PROOF_BYTES or input_bytes > MAX_PROOF_INPUT_BYTES or macs > MAX_PROOF_MACS:
         raise ImportModelError(
             f"the network is too large to try ({size_bytes:.1e} bytes, {macs:.1e} products)"
         )
@@ -228,9 +231,14 @@ def _check_cost(graph: Graph) -> None:
 
 def _macs(graph: Graph, node: Node) -> int:
     """Return about how many products a node takes."""
-    if len(node.inputs) < 2 or not node.inputs[1] or not node.output:
+    if not node.output:
         return 0
-    weight, out = graph.types[node.inputs[1]], graph.types[node.output]
+    out = graph.types[node.output]
+    if node.op == "DFT":
+        return out.size * max(out.shape, default=1)
+    if len(node.inputs) < 2 or not node.inputs[1]:
+        return out.size
+    weight = graph.types[node.inputs[1]]
     if node.op in ("Conv", "ConvTranspose"):
         image = graph.types[node.inputs[0]] if node.op == "ConvTranspose" else out
         return image.size * weight.size // max(weight.shape[0], 1)

@@ -18,6 +18,7 @@ from tf2.execution.onnx_writer import IR_VERSION, element_type, node_proto
 from tf2.importers.onnx.draft import Draft
 from tf2.importers.onnx.parse import plain_type
 from tf2.importers.onnx.single import run_single
+from tf2.importers.onnx.tensors import MAX_RANK
 from tf2.ir import OPSET, Node, Plain, TensorType
 
 MAX_VALUE_BYTES = 2**32
@@ -65,6 +66,8 @@ def walk(draft: Draft, shapes: Mapping[str, tuple[int, ...]], earlier: Walk | No
     result = Walk()
     for name, value in draft.inputs.items():
         result.types[name] = TensorType(value.dtype, shapes[name])
+        if _bytes(result.types[name]) > MAX_VALUE_BYTES:
+            raise ImportModelError(f"input {name!r} would be {result.types[name]}; it is too large")
     for name, array in draft.constants.items():
         result.known[name] = array
         result.types[name] = array_type(array, what=f"constant {name!r}")
@@ -203,6 +206,8 @@ def _type_proto(value: TensorType) -> onnx.TypeProto:
 def _observed(node: Node, now: Walk) -> dict[str, TensorType]:
     """Return the types found by running the node twice, on zeros and on ones."""
     seen = []
+    if node.op in DATA_DEPENDENT_OPS:
+        raise _data_dependent(node)
     for fill in (0, 1):
         operands = [
             None if not name else now.known[name] if name in now.known else _filled(now, name, fill)
@@ -214,14 +219,18 @@ def _observed(node: Node, now: Walk) -> dict[str, TensorType]:
             raise _unsupported(node, str(error)) from error
     what = f"output of {node.kind} node {node.name!r}"
     first, second = ({n: array_type(a, what=what) for n, a in arrays.items()} for arrays in seen)
-    if first != second or node.op in DATA_DEPENDENT_OPS:
-        raise UnsupportedOpError(
-            node=node.name,
-            op=node.kind,
-            reason="the shape of its output depends on the data",
-            hint="Cut the model before this node (onnx.utils.extract_model) and do the rest after.",
-        )
+    if first != second:
+        raise _data_dependent(node)
     return first
+
+
+def _data_dependent(node: Node) -> UnsupportedOpError:
+    return UnsupportedOpError(
+        node=node.name,
+        op=node.kind,
+        reason="the shape of its output depends on the data",
+        hint="Cut the model before this node (onnx.utils.extract_model) and do the rest after.",
+    )
 
 
 DATA_DEPENDENT_OPS = frozenset({"Compress", "NonMaxSuppression", "NonZero", "Unique"})
@@ -234,7 +243,7 @@ def _filled(now: Walk, name: str, fill: int) -> np.ndarray:
 
 
 def _check_size(node: Node, name: str, value: TensorType) -> None:
-    if any(d < 0 for d in value.shape):
+    if any(d < 0 for d in value.shape) or len(value.shape) > MAX_RANK:
         raise ImportModelError(
             f"output {name!r} of {node.kind} node {node.name!r} would have shape {value.shape}"
         )

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 from onnx import external_data_helper, inliner
 
-from tf2.errors import ImportModelError, UnsupportedOpError
-from tf2.importers.onnx.opset import DOMAINS
+from tf2.errors import ImportModelError
+from tf2.importers.onnx.well_formed import check_well_formed
 
 MAX_FILE_BYTES = 2**31 - 1
 """What one protobuf message can hold."""
@@ -21,13 +21,9 @@ def loaded(source: Path | onnx.ModelProto) -> onnx.ModelProto:
         ImportModelError: The file is missing, truncated, foreign, too large or malformed.
     """
     model = _copy(source) if isinstance(source, onnx.ModelProto) else _read(Path(source))
-    if not model.HasField("graph") or not model.opset_import:
-        raise ImportModelError(
-            "this is no ONNX model: it has no graph or no opset. Check the file."
-        )
     if model.functions:
         model = _inlined(model)
-    _check_domains(model)
+    check_well_formed(model)
     return model
 
 
@@ -86,14 +82,3 @@ def _inlined(model: onnx.ModelProto) -> onnx.ModelProto:
         return inliner.inline_local_functions(model)
     except Exception as error:  # C++ errors share no base
         raise ImportModelError(f"its local functions cannot be inlined: {error}") from error
-
-
-def _check_domains(model: onnx.ModelProto) -> None:
-    for node in model.graph.node:
-        if node.domain not in DOMAINS:
-            raise UnsupportedOpError(
-                node=node.name,
-                op=f"{node.domain}.{node.op_type}",
-                reason=f"domain {node.domain!r} is unknown; known are 'ai.onnx', 'com.microsoft'",
-                hint="Export the model with standard operators only.",
-            )

@@ -44,16 +44,27 @@ def read_onnx(
     """
     label = name or (source.graph.name if isinstance(source, onnx.ModelProto) else source.stem)
     given = dict(input_shapes or {})
+    proto = loaded(source)
+    _set_shapes(proto, given)
 
     def known(part: onnx.ModelProto) -> Mapping[str, np.ndarray]:
         draft = parse(at_opset(part), name="condition")
         return walk(draft, _shapes(draft, given)).known
 
-    model = at_opset(without_ifs(loaded(source), known))
+    model = at_opset(without_ifs(proto, known))
     draft = parse(model, name=label or "model")
     graph = settled(draft, _shapes(draft, given))
     _check_weights(graph)
     return graph
+
+
+def _set_shapes(model: onnx.ModelProto, given: Mapping[str, Sequence[int]]) -> None:
+    """Write the shapes into the model: the opset converter needs them for some operators."""
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        for dim, size in zip(dims, given.get(value.name, ()), strict=False):
+            if size > 0 and not dim.HasField("dim_value"):
+                dim.dim_value = size
 
 
 WEIGHT_OPS = frozenset(
