@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf2.compression import quadratic
-from tf2.compression.grid import LARGEST, ROUND, Gains, WeightKind
+from tf2.compression.grid import LARGEST, ROUND, TOLERANCE, Gains, WeightKind
 
 STACK_BYTES = 1 << 28
 """Rows of several starts are rounded together as long as they take no more than this."""
@@ -105,7 +105,7 @@ class _Problem:
         self._search = SEARCH[kind]
         self._d = target / unit + level * weight
         self._optimum = np.linalg.solve(h, self._d.T).T
-        self._upper = np.linalg.cholesky(np.linalg.inv(h)).T.astype(np.float32)
+        self._upper = quadratic.inverse_factor(h).astype(np.float32)
         self._h = h.astype(np.float32)
         self._found: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -123,13 +123,20 @@ class _Problem:
         return np.where(self._found[0].any(axis=1), gains[picked], 0.0)
 
     def codes(self, alpha: np.ndarray) -> np.ndarray:
-        """Return the codes of these gains, starting from the best found so far."""
+        """Return the codes of these gains, starting from the best found where those are its."""
+        rows = np.arange(len(alpha))
         if self._found is None:
-            q = self._rounded(alpha, np.arange(len(alpha)))
+            q = self._rounded(alpha, rows)
         else:
-            q = self._found[0]
+            q, gains = self._found
+            other = np.flatnonzero(np.abs(gains - alpha) > TOLERANCE * alpha)
+            if other.size:
+                q[other] = self._rounded(alpha[other], other)
         sweeps = self._search.sweeps
-        return quadratic.descend(q, alpha, self._h, self._d, self._round, sweeps=sweeps)
+        q = quadratic.descend(q, alpha, self._h, self._d, self._round, sweeps=sweeps)
+        # A gain far too large for its row may leave nothing better than zeros.
+        q[quadratic.error(q, alpha, self._h, self._d) > 0] = 0
+        return q
 
     def _rounded(self, alpha: np.ndarray, rows: np.ndarray) -> np.ndarray:
         scaled = self._optimum[rows] / alpha[:, None]

@@ -32,6 +32,23 @@ def best_gain(q: np.ndarray, h: np.ndarray, d: np.ndarray) -> tuple[np.ndarray, 
     return alpha, -alpha * np.where(usable, qd, 0.0)
 
 
+def error(q: np.ndarray, alpha: np.ndarray, h: np.ndarray, d: np.ndarray) -> np.ndarray:
+    """Return f(q, alpha) of each row."""
+    qd = np.einsum("rk,rk->r", q, d, dtype=np.float64)
+    qhq = np.einsum("rk,rk->r", q @ h, q, dtype=np.float64)
+    return alpha**2 * qhq - 2 * alpha * qd
+
+
+def inverse_factor(h: np.ndarray) -> np.ndarray:
+    """Return the upper triangular U with ``inverse(h) = U.T @ U``, without inverting h.
+
+    h = R R.T with R upper triangular, from the Cholesky factor of h with its axes reversed; U is
+    the inverse of R. It stands conditions up to 1e15, the inverse of h only up to 1e8.
+    """
+    reversed_factor = np.linalg.cholesky(h[::-1, ::-1])[::-1, ::-1]
+    return np.triu(np.linalg.inv(reversed_factor))
+
+
 def round_compensated(target: np.ndarray, upper: np.ndarray, round_to: Round) -> np.ndarray:
     """Return the targets rounded column by column, each error made good by the columns after it.
 
