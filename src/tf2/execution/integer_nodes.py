@@ -32,6 +32,12 @@ MS = "com.microsoft"
 SAFE_WEIGHT = 64
 """Largest int8 weight of which two products with a feature of 255 fit 16 bits."""
 
+MOST_AVERAGED = 2**16
+"""Positions of a map whose sum, and count times multiplier, are integers below 2**24."""
+
+SMALLEST_AVERAGE = 2.0**-32
+"""Least multiplier that QLinearGlobalAveragePool takes."""
+
 
 def emit(emitter: Emitter, graph: Graph, node: Node) -> None:
     """Write one node of domain "tf2"; value names are kept, features as uint8."""
@@ -257,18 +263,37 @@ def _wide_conv(emitter: Emitter, graph: Graph, node: Node) -> None:
 
 
 def _average_pool(emitter: Emitter, graph: Graph, node: Node) -> None:
-    """Write a depthwise convolution with weights of 1: window sums and one multiplier."""
+    """Write window sums with one multiplier: of whole maps, or by a depthwise convolution of ones.
+
+    QLinearGlobalAveragePool multiplies the int32 sum of n bytes by the float32 quotient
+    ``x_scale / (y_scale * n)``. With ``n * multiplier / 2**shift`` for x_scale and 1 for y_scale,
+    all steps are exact and the quotient is our multiplier.
+    """
     x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
-    channels = graph.shape(node.output)[1]
     win = window(graph, node)
+    size = graph.shape(node.inputs[0])[2:]
+    factor = float(np.ldexp(float(node.attr("multiplier", 1)), -int(node.attr("shift", 0))))
+    count = int(np.prod(size))
+    whole = win.kernel == size and not any((*win.pads_begin, *win.pads_end))
+    if whole and count <= MOST_AVERAGED and factor >= SMALLEST_AVERAGE:
+        scales = emitter.constant(f"{node.name}.sum_scale", np.float32(count * factor))
+        one = emitter.constant(f"{node.name}.one", np.float32(1))
+        zeros = [
+            _Format(emitter, f"{node.name}.{k}", f).zero_point for k, f in (("x", x), ("y", y))
+        ]
+        inputs = [node.inputs[0], scales, zeros[0], one, zeros[1]]
+        emitter.node("QLinearGlobalAveragePool", inputs, node.output, name=node.name, domain=MS)
+        return
+    channels = graph.shape(node.output)[1]
     ones = np.ones((channels, 1, *win.kernel), np.int8)
-    scale = np.float32(np.ldexp(float(node.attr("multiplier", 1)), -int(node.attr("shift", 0))))
     _qlinear_conv(
         emitter,
         name=node.name,
         x=(node.inputs[0], x),
         weight=_stored_weight(emitter, node.name, ones, zeros=(channels,)),
-        weight_scale=np.full(channels, scale * np.float32(y.scale / x.scale), np.float32),
+        weight_scale=np.full(
+            channels, np.float32(factor) * np.float32(y.scale / x.scale), np.float32
+        ),
         bias=emitter.constant(f"{node.name}.bias", np.zeros(channels, np.int32)),
         y=(node.output, y),
         window=win,
