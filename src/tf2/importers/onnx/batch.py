@@ -14,13 +14,14 @@ from dataclasses import replace
 import numpy as np
 
 from tf2.errors import EngineError, ImportModelError, UnsupportedOpError, VerifyError
-from tf2.execution import Runner
+from tf2.execution import Runner, to_onnx
+from tf2.execution.runner import ort_session
 from tf2.importers.check import random_feeds
 from tf2.importers.onnx.draft import Draft
 from tf2.importers.onnx.infer import Walk, array_type, walk
 from tf2.importers.onnx.simplify import as_constants, simplified
 from tf2.importers.onnx.single import refusal
-from tf2.ir import Graph, Node, verify
+from tf2.ir import FLOAT32, Graph, Node, verify
 
 logger = logging.getLogger(__name__)
 
@@ -189,7 +190,7 @@ def _following_target(targets: np.ndarray, inputs: list[tuple[int, ...]]) -> lis
 
 
 def _check_runs(graph: Graph) -> None:
-    """Raise, naming the node, when ONNX Runtime has no implementation of an operator."""
+    """Raise, naming the node, when ONNX Runtime cannot run an operator, or not on these shapes."""
     try:
         Runner(graph, threads=1)
     except EngineError as error:
@@ -203,11 +204,19 @@ def _check_runs(graph: Graph) -> None:
                     hint="Export the model in float32 or without it.",
                 ) from error
         raise ImportModelError(str(error)) from error
+    if _is_costly(graph) or any(graph.types[name].dtype != FLOAT32 for name in graph.inputs):
+        return  # random integers may be no positions that the network can use
+    session = ort_session(to_onnx(graph), optimize=False)  # optimized, it renames the nodes
+    try:
+        session.run(None, random_feeds(graph, np.random.default_rng(0)))
+    except Exception as error:  # ONNX Runtime's exceptions share no public base
+        raise ImportModelError(f"the network does not fit its input shapes: {error}") from error
 
 
 def _prove(graph: Graph) -> None:
     """Raise when two samples together do not give what each gives alone."""
-    _check_cost(graph)
+    if _is_costly(graph):
+        raise ImportModelError("it is too large to try")
     run = Runner(graph, threads=1)
     both = random_feeds(graph, np.random.default_rng(0), batch=2)
     together = run(both)
@@ -218,15 +227,13 @@ def _prove(graph: Graph) -> None:
                 raise ImportModelError(f"output {name!r} of a sample depends on its batch")
 
 
-def _check_cost(graph: Graph) -> None:
-    """Raise when running the network would take the machine down."""
-    size_bytes = sum(t.size * 4 for t in graph.types.values())
-    macs = sum(_macs(graph, node) for node in graph.nodes)
-    input_bytes = sum(graph.types[name].size * 4 for name in graph.inputs)
-    if size_bytes > MAX_PROOF_BYTES or input_bytes > MAX_PROOF_INPUT_BYTES or macs > MAX_PROOF_MACS:
-        raise ImportModelError(
-            f"the network is too large to try ({size_bytes:.1e} bytes, {macs:.1e} products)"
-        )
+def _is_costly(graph: Graph) -> bool:
+    """Tell whether a run would take minutes, or gigabytes."""
+    return (
+        sum(t.size * 4 for t in graph.types.values()) > MAX_PROOF_BYTES
+        or sum(graph.types[name].size * 4 for name in graph.inputs) > MAX_PROOF_INPUT_BYTES
+        or sum(_macs(graph, node) for node in graph.nodes) > MAX_PROOF_MACS
+    )
 
 
 def _macs(graph: Graph, node: Node) -> int:

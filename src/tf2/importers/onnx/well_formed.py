@@ -45,9 +45,34 @@ def check_well_formed(model: onnx.ModelProto) -> None:
     for value in model.graph.input:
         _check_input_size(value)
     try:
-        checker.check_model(model)
+        checker.check_model(_skeleton(model))
+        for tensor in model.graph.initializer:
+            checker.check_tensor(tensor)
+        for sparse in model.graph.sparse_initializer:
+            checker.check_sparse_tensor(sparse)
     except Exception as error:  # the checker's C++ errors share no public base
         raise ImportModelError(f"the model is malformed: {error}. Export it again.") from error
+
+
+def _skeleton(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model without weights, and with the shapes that only the checker asks for."""
+    skeleton = onnx.ModelProto(ir_version=model.ir_version)
+    skeleton.opset_import.extend(model.opset_import)
+    skeleton.graph.name = model.graph.name or "graph"
+    skeleton.graph.node.extend(model.graph.node)
+    names = {t.name for t in model.graph.initializer}
+    for name in names | {t.values.name for t in model.graph.sparse_initializer}:
+        skeleton.graph.initializer.add(name=name, dims=[0], data_type=onnx.TensorProto.FLOAT)
+    skeleton.graph.input.extend(model.graph.input)
+    skeleton.graph.output.extend(model.graph.output)
+    for value in skeleton.graph.input:
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    for value in skeleton.graph.output:
+        value.type.Clear()
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+        value.type.tensor_type.shape.SetInParent()
+    return skeleton
 
 
 def _texts(message: Message, *, depth: int) -> Iterator[str | bytes]:
