@@ -100,7 +100,7 @@ def test_the_maximum_rule_by_hand(largest: float, frac_bits: int):
 @pytest.mark.parametrize("never_negative", [False, True])
 @pytest.mark.parametrize("tail", [0.7, 2.0, 8.0])
 def test_the_error_rule_has_the_least_squared_error_of_all_scales(tail, never_negative, rng: Rng):
-    """Heavier tails are better cut off; no scale from -20 to 20 does better, not only those near."""
+    """Heavier tails are better cut off; no scale from -20 to 20 does better than the chosen."""
     sample = rng.normal(size=5000) * np.exp(rng.normal(size=5000) / tail)
     sample = (np.abs(sample) if never_negative else sample).astype(np.float32)
     zero_point = UNSIGNED if never_negative else SIGNED
