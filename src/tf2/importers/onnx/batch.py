@@ -204,8 +204,9 @@ def _check_runs(graph: Graph) -> None:
                     hint="Export the model in float32 or without it.",
                 ) from error
         raise ImportModelError(str(error)) from error
-    if _is_costly(graph) or any(graph.types[name].dtype != FLOAT32 for name in graph.inputs):
-        return  # random integers may be no positions that the network can use
+    inputs = [graph.types[name] for name in graph.inputs]
+    if _is_costly(graph) or any(t.dtype != FLOAT32 or len(t.shape) < 2 for t in inputs):
+        return  # random integers or scalars may be nothing that the network can use
     session = ort_session(to_onnx(graph), optimize=False)  # optimized, it renames the nodes
     try:
         session.run(None, random_feeds(graph, np.random.default_rng(0)))
