@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf2.compression import quadratic
-from tf2.compression.grid import LARGEST, ROUND, TOLERANCE, Gains, WeightKind
+from tf2.compression.grid import LARGEST, ROUND, TOLERANCE, Gains, RealGains, WeightKind
 
 STACK_BYTES = 1 << 28
 """Rows of several starts are rounded together as long as they take no more than this."""
@@ -48,7 +48,7 @@ def compensated(
     covariance: np.ndarray,
     target: np.ndarray,
     *,
-    gains: Gains,
+    gains: Gains | RealGains,
     kind: WeightKind = "pot4",
     damping: float = 0.01,
     alpha: np.ndarray | None = None,

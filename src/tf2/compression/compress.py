@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tf2.compression.grid import Gains, WeightKind
+from tf2.compression.grid import Gains, RealGains, WeightKind
 from tf2.compression.layer import FloatLayer, IntegerLayer, compress_layer
 from tf2.compression.report import layer_report, support_report
 from tf2.compression.statistics import statistics
@@ -18,7 +18,7 @@ from tf2.ir.integer_ops import window
 from tf2.model_file.manifest import CompressionSettings, LayerReport, Support
 from tf2.passes import canonicalize, expose_pixels
 from tf2.passes.linear import bias_of
-from tf2.quantization import IntegerGraph, Step, TensorRange, measure, partition
+from tf2.quantization import IntegerGraph, Step, SumParameters, TensorRange, measure, partition
 from tf2.quantization.equalize import equalize
 from tf2.quantization.feature_scales import additions_of, choose_all, groups_of_equal_scale
 
@@ -136,7 +136,10 @@ class _Walk:
             self.streams.run_emitted()
             layer = self._float_layer(step)
             solved = self._solve(step, layer, batches)
-            self.builder.add_conv(step, solved.parameters)
+            if isinstance(solved.parameters, SumParameters):
+                self.builder.add_conv_sums(step, solved.parameters)
+            else:
+                self.builder.add_conv(step, solved.parameters)
             self.streams.run_emitted()
             self.layers.append(layer_report(step, layer, solved, self.streams))
             return
@@ -161,6 +164,7 @@ class _Walk:
     def _solve(self, step: Step, layer: FloatLayer, batches: int) -> IntegerLayer:
         settings = self.settings
         kind: WeightKind = "int8" if step.node.name in settings.keep else "pot4"
+        x = self.builder.feature(step.node.inputs[0])
         seen = None
         if settings.method == "compensated" or kind == "int8":
             seen = statistics(
@@ -173,7 +177,7 @@ class _Walk:
             )
         return compress_layer(
             layer,
-            Gains(self.builder.feature(step.node.inputs[0]), self.builder.feature(step.output)),
+            RealGains(x) if step.sums else Gains(x, self.builder.feature(step.output)),
             kind=kind,
             method=settings.method,
             statistics=seen,

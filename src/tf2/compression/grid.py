@@ -78,3 +78,20 @@ class Gains:
     def rounded(self, alpha: np.ndarray) -> np.ndarray:
         """Return the expressible gain nearest to each."""
         return self.from_integers(*self.to_integers(alpha))
+
+
+@dataclass(frozen=True)
+class RealGains:
+    """The gains of a layer whose sums the host scales in float32: any, a normal float32 apart.
+
+    Attributes:
+        x: Scale of the layer's input.
+    """
+
+    x: Feature
+
+    def rounded(self, alpha: np.ndarray) -> np.ndarray:
+        """Return the float32 nearest to each gain; 0 becomes 1, as no weight is scaled by it."""
+        smallest = np.finfo(np.float32).tiny * 2.0**24
+        positive = np.where(alpha > 0, np.maximum(alpha, smallest), 1.0)
+        return positive.astype(np.float32).astype(np.float64)

@@ -8,13 +8,13 @@ import numpy as np
 
 from tf2.compression.compensated import compensated
 from tf2.compression.exact import power_of_two_rows
-from tf2.compression.grid import TOLERANCE, Gains, WeightKind, round_pot4
+from tf2.compression.grid import TOLERANCE, Gains, RealGains, WeightKind, round_pot4
 from tf2.compression.nearest import nearest
 from tf2.compression.statistics import Statistics, WideRows
 from tf2.compression.wide import compensated_wide
 from tf2.numerics import fixed_point
 from tf2.passes.activation import Activation
-from tf2.quantization import ConvParameters
+from tf2.quantization import ConvParameters, SumParameters
 
 BIAS_LIMIT = 2**30
 """Bound of biases: with |weights| summing to at most 2**22 the accumulator then fits int32."""
@@ -52,14 +52,14 @@ class IntegerLayer:
         exact: The float weights were on the grid already and were taken over.
     """
 
-    parameters: ConvParameters
+    parameters: ConvParameters | SumParameters
     effective_weight: np.ndarray
     exact: bool
 
 
 def compress_layer(
     layer: FloatLayer,
-    gains: Gains,
+    gains: Gains | RealGains,
     *,
     kind: WeightKind,
     method: str,
@@ -70,7 +70,7 @@ def compress_layer(
 
     Args:
         layer: The float layer.
-        gains: Those its input and output scales admit.
+        gains: Those its input and output scales admit; any, where the host scales its sums.
         kind: "pot4", or "int8" for a layer kept at 8 bits.
         method: "nearest" (the original's rule) or "compensated".
         statistics: Of its inputs; needed by "compensated", which then corrects the bias too.
@@ -84,25 +84,44 @@ def compress_layer(
     else:
         assert statistics is not None, "the compensated method looks at a layer's inputs"
         q, alpha = _by_group(layer, gains, statistics, kind=kind, damping=damping)
-    multiplier, shift = gains.to_integers(alpha)
-    effective = gains.from_integers(multiplier, shift)[:, None] * q.astype(np.float64)
+    effective = alpha[:, None] * q.astype(np.float64)
     bias = layer.bias.astype(np.float64)
     if exact is None and method == "compensated" and statistics is not None:
         bias = _corrected_bias(layer, effective, statistics)
-    parameters = ConvParameters(
-        weight=q.reshape(layer.weight.shape),
-        bias=_integer_bias(bias, multiplier, shift, gains),
+    parameters = _parameters(layer, q, alpha, bias, gains, kind=kind)
+    taken_over = exact is not None and np.array_equal(q, exact[0])
+    return IntegerLayer(parameters=parameters, effective_weight=effective, exact=taken_over)
+
+
+def _parameters(
+    layer: FloatLayer,
+    q: np.ndarray,
+    alpha: np.ndarray,
+    bias: np.ndarray,
+    gains: Gains | RealGains,
+    *,
+    kind: WeightKind,
+) -> ConvParameters | SumParameters:
+    """Return the integers of a layer; every alpha is one that the gains can express."""
+    weight = q.reshape(layer.weight.shape).astype(np.int8)
+    steps = np.rint(bias / (alpha * gains.x.scale))
+    integer_bias = np.clip(steps, -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    if isinstance(gains, RealGains):
+        scale = (alpha * gains.x.scale).astype(np.float32)
+        return SumParameters(weight=weight, bias=integer_bias, scale=scale, weight_kind=kind)
+    multiplier, shift = gains.to_integers(alpha)
+    return ConvParameters(
+        weight=weight,
+        bias=integer_bias,
         multiplier=multiplier,
         shift=shift,
         weight_kind=kind,
         negative=_negative(layer.activation, multiplier, shift, gains),
     )
-    taken_over = exact is not None and np.array_equal(q, exact[0])
-    return IntegerLayer(parameters=parameters, effective_weight=effective, exact=taken_over)
 
 
 def _on_met_grid(
-    layer: FloatLayer, q: np.ndarray, alpha: np.ndarray, gains: Gains
+    layer: FloatLayer, q: np.ndarray, alpha: np.ndarray, gains: Gains | RealGains
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (q, alpha); rows whose gain cannot be expressed are rounded to the grid of another."""
     met = gains.rounded(alpha)
@@ -113,7 +132,7 @@ def _on_met_grid(
 
 def _by_group(
     layer: FloatLayer,
-    gains: Gains,
+    gains: Gains | RealGains,
     statistics: Statistics,
     *,
     kind: WeightKind,
@@ -140,13 +159,6 @@ def _corrected_bias(layer: FloatLayer, effective: np.ndarray, statistics: Statis
     per_group = len(layer.rows) // layer.groups
     group = np.arange(len(layer.rows)) // per_group
     return statistics.target_mean - np.einsum("ok,ok->o", effective, statistics.mean[group])
-
-
-def _integer_bias(
-    bias: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, gains: Gains
-) -> np.ndarray:
-    unit = gains.from_integers(multiplier, shift) * gains.x.scale
-    return np.clip(np.rint(bias / unit), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int64)
 
 
 def _negative(

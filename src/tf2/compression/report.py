@@ -31,11 +31,8 @@ def layer_report(
 ) -> LayerReport:
     """Return the row of a layer; its output is compared on the first batch."""
     weight = solved.parameters.weight
-    quantized, exact = next(streams.pairs(step.output))
-    stored = streams.stored(step.output)[0]
+    quantized, exact = streams.first_pair(step)
     kind = solved.parameters.weight_kind
-    # With zero point -128 the lowest byte is the value 0, which ReLU gives and nothing cuts off.
-    lowest = BYTE_MIN if streams.feature(step.output).zero_point == fixed_point.SIGNED else None
     return LayerReport(
         name=step.node.name,
         weights="pot4" if kind == "pot4" else "int8",
@@ -44,8 +41,16 @@ def layer_report(
         output_sqnr_db=sqnr_db(exact, quantized),
         zeros=float((weight == 0).mean()),
         exact=solved.exact,
-        saturated=float(((stored == BYTE_MAX) | (stored == lowest)).mean()),
+        saturated=0.0 if step.sums else _saturated(step, streams),
     )
+
+
+def _saturated(step: Step, streams: Streams) -> float:
+    """Return the share of output bytes at a bound of the byte range."""
+    stored = streams.stored(step.output)[0]
+    # With zero point -128 the lowest byte is the value 0, which ReLU gives and nothing cuts off.
+    lowest = BYTE_MIN if streams.feature(step.output).zero_point == fixed_point.SIGNED else None
+    return float(((stored == BYTE_MAX) | (stored == lowest)).mean())
 
 
 def support_report(graph: Graph, rewritten: Rewritten, plan: Partition) -> tuple[Support, ...]:

@@ -41,18 +41,25 @@ def rounded_parameters(compressed: Compressed, layer: Node) -> dict[str, np.ndar
     """Return a layer's float weight and bias as the integers stand for, by constant name."""
     integer, graph = compressed.graph, compressed.float_graph
     node = graph.node(layer.name)
-    weight, bias, multiplier, shift = (integer.constants[n] for n in layer.inputs[1:5])
+    weight, bias = (integer.constants[n] for n in layer.inputs[1:3])
     x = integer.types[layer.inputs[0]].dtype
-    y = integer.types[layer.output].dtype
     assert isinstance(x, Feature)
-    assert isinstance(y, Feature)
-    step = np.ldexp(multiplier.astype(np.float64), -shift)  # of the accumulator, in output steps
-    gain = step * y.scale / x.scale
-    values = weight * gain.reshape(-1, *[1] * (weight.ndim - 1))
+    step = _accumulator_step(compressed, layer)
+    values = weight * (step / x.scale).reshape(-1, *[1] * (weight.ndim - 1))
     parameters = {node.inputs[1]: values.astype(np.float32)}
     if node.operand(2):
-        parameters[node.inputs[2]] = (bias * step * y.scale).astype(np.float32)
+        parameters[node.inputs[2]] = (bias * step).astype(np.float32)
     return parameters
+
+
+def _accumulator_step(compressed: Compressed, layer: Node) -> np.ndarray:
+    """Return the value of one step of a layer's accumulators, (O,)."""
+    integer = compressed.graph
+    y = integer.types[layer.output].dtype
+    if not isinstance(y, Feature):
+        return integer.constants[f"{layer.name}:scale"].reshape(-1).astype(np.float64)
+    multiplier, shift = (integer.constants[n] for n in layer.inputs[3:5])
+    return np.ldexp(multiplier.astype(np.float64), -shift) * y.scale
 
 
 def _first(batches: Sequence[Batch], count: int) -> list[Batch]:

@@ -71,11 +71,12 @@ class Streams:
             self._integer.pop(name, None)
             self._integer.pop(bytes_name(name), None)
 
-    def pairs(self, value: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield (quantized, float) real values of a tensor, a batch at a time."""
-        feature = self._builder.feature(value)
-        for stored, exact in zip(self._integer[bytes_name(value)], self._float[value], strict=True):
-            yield _real(stored, feature), exact
+    def first_pair(self, step: Step) -> tuple[np.ndarray, np.ndarray]:
+        """Return (quantized, float) real values of a step's output on the first batch."""
+        exact = self._float[step.output][0]
+        if step.sums:
+            return self._integer[step.output][0], exact
+        return _real(self.stored(step.output)[0], self.feature(step.output)), exact
 
     def inputs_and_targets(self, step: Step) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield a layer's quantized input and its float output before activation, as reals."""

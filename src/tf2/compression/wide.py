@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from tf2.compression.compensated import SEARCH, compensated
-from tf2.compression.grid import LARGEST, ROUND, Gains, WeightKind
+from tf2.compression.grid import LARGEST, ROUND, Gains, RealGains, WeightKind
 from tf2.compression.statistics import WideRows
 
 BLOCK = 4096
@@ -21,7 +21,7 @@ def compensated_wide(
     weight: np.ndarray,
     statistics: WideRows,
     *,
-    gains: Gains,
+    gains: Gains | RealGains,
     kind: WeightKind,
     damping: float,
 ) -> tuple[np.ndarray, np.ndarray]:

@@ -86,8 +86,10 @@ def _add(emitter: Emitter, graph: Graph, node: Node) -> None:
 
 
 def _conv(emitter: Emitter, graph: Graph, node: Node) -> None:
-    negative_multiplier = node.inputs[5:6]
-    if negative_multiplier:
+    if len(node.inputs) == 3:
+        _accumulators(emitter, graph, node, node.output)
+        return
+    if node.operand(5):
         _wide_conv(emitter, graph, node)
         return
     x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
@@ -217,23 +219,35 @@ def _qgemm(
     emitter.node("QGemm", inputs, output, name=node.name, domain=MS)
 
 
-def _wide_conv(emitter: Emitter, graph: Graph, node: Node) -> None:
-    """Write accumulators as int32 and rescale in float64, where 40-bit products are exact."""
-    x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
-    weight, bias, m, s, negative_m, negative_s = (graph.constants[n] for n in node.inputs[1:])
-    rank = len(graph.shape(node.output)) - 2
-    shape = _channel_shape(rank + 2)
-    zero = emitter.constant(f"{node.name}.x_zero", np.uint8(x.zero_point + 128))
-    name, out = node.name, node.output
+def _accumulators(emitter: Emitter, graph: Graph, node: Node, output: str) -> str:
+    """Write the int32 accumulators of a convolution or fully connected layer."""
+    weight, bias = (graph.constants[n] for n in node.inputs[1:3])
+    rank = weight.ndim - 2
+    name = node.name
+    x = _feature(graph, node.inputs[0])
+    zero = emitter.constant(f"{name}.x_zero", np.uint8(x.zero_point + 128))
     if rank:
         weights, weight_zero = _stored_weight(emitter, name, weight)
         attrs = _conv_attrs(window(graph, node), int(node.attr("group", 1)))
         operands = [node.inputs[0], weights, zero, weight_zero]
-        emitter.node("ConvInteger", operands, f"{out}~sum", name=name, **attrs)
+        products = emitter.node("ConvInteger", operands, f"{output}~sum", name=name, **attrs)
     else:
         weights, weight_zero = _stored_weight(emitter, name, weight.T)
         operands = [node.inputs[0], weights, zero, weight_zero]
-        emitter.node("MatMulInteger", operands, f"{out}~sum", name=name)
+        products = emitter.node("MatMulInteger", operands, f"{output}~sum", name=name)
+    biases = emitter.constant(
+        f"{name}.bias", bias.astype(np.int32).reshape(_channel_shape(weight.ndim))
+    )
+    return emitter.node("Add", [products, biases], output, name=f"{name}.acc")
+
+
+def _wide_conv(emitter: Emitter, graph: Graph, node: Node) -> None:
+    """Write accumulators as int32 and rescale in float64, where 40-bit products are exact."""
+    y = _feature(graph, node.output)
+    m, s, negative_m, negative_s = (graph.constants[n] for n in node.inputs[3:])
+    shape = _channel_shape(len(graph.shape(node.output)))
+    name, out = node.name, node.output
+    acc = _accumulators(emitter, graph, node, f"{out}~acc")
 
     def step(op: str, inputs: list[str], suffix: str, **attrs: Any) -> str:
         return emitter.node(op, inputs, f"{out}~{suffix}", name=f"{name}.{suffix}", **attrs)
@@ -242,8 +256,6 @@ def _wide_conv(emitter: Emitter, graph: Graph, node: Node) -> None:
         value = np.ldexp(multiplier.astype(np.float64), -shift).reshape(shape)
         return emitter.constant(f"{name}.{which}", value)
 
-    biases = emitter.constant(f"{name}.bias", bias.astype(np.int32).reshape(shape))
-    acc = step("Add", [f"{out}~sum", biases], "acc")
     below = step("Less", [acc, emitter.constant(f"{name}.nil", np.int32(0))], "below")
     scale = step("Where", [below, factor("neg", negative_m, negative_s), factor("pos", m, s)], "m")
     real = step("Mul", [step("Cast", [acc], "wide", to=11), scale], "scaled")
@@ -262,6 +274,19 @@ def _wide_conv(emitter: Emitter, graph: Graph, node: Node) -> None:
     emitter.node("Cast", [shifted], out, name=f"{name}.cast", to=2)
 
 
+def _map_sums(emitter: Emitter, graph: Graph, node: Node) -> None:
+    """Write the int32 sums of whole maps."""
+    x = _feature(graph, node.inputs[0])
+    rank = len(graph.shape(node.inputs[0])) - 2
+    wide = emitter.node(
+        "Cast", [node.inputs[0]], f"{node.output}~wide", name=f"{node.name}.cast", to=6
+    )
+    zero = emitter.constant(f"{node.name}.zero", np.int32(x.zero_point + 128))
+    values = emitter.node("Sub", [wide, zero], f"{node.output}~values", name=f"{node.name}.sub")
+    axes = emitter.constant(f"{node.name}.axes", np.arange(2, rank + 2))
+    emitter.node("ReduceSum", [values, axes], node.output, name=node.name, keepdims=1)
+
+
 def _average_pool(emitter: Emitter, graph: Graph, node: Node) -> None:
     """Write window sums with one multiplier: of whole maps, or by a depthwise convolution of ones.
 
@@ -269,6 +294,9 @@ def _average_pool(emitter: Emitter, graph: Graph, node: Node) -> None:
     ``x_scale / (y_scale * n)``. With ``n * multiplier / 2**shift`` for x_scale and 1 for y_scale,
     all steps are exact and the quotient is our multiplier.
     """
+    if not isinstance(graph.types[node.output].dtype, Feature):
+        _map_sums(emitter, graph, node)
+        return
     x, y = _feature(graph, node.inputs[0]), _feature(graph, node.output)
     win = window(graph, node)
     size = graph.shape(node.inputs[0])[2:]

@@ -121,17 +121,21 @@ def _dequantize(graph: Graph, node: Node, x: Any) -> np.ndarray:
     return fixed_point.dequantize(x, *_format(graph, node.inputs[0]))
 
 
-def _conv(
-    graph: Graph, node: Node, x: Any, w: Any, b: Any, m: Any, s: Any, *neg: Any
-) -> np.ndarray:
+def _conv(graph: Graph, node: Node, x: Any, w: Any, b: Any, *factors: Any) -> np.ndarray:
+    zero_point = _format(graph, node.inputs[0])[1]
+    groups, walk = int(node.attr("group", 1)), window(graph, node)
+    if not factors:
+        acc = integer_ops.accumulate(x, w, b, window=walk, groups=groups, zero_point=zero_point)
+        return acc.astype(np.int32)
+    m, s, *negative = factors
     return integer_ops.conv(
         x, w, b, m, s,
-        window=window(graph, node),
-        groups=int(node.attr("group", 1)),
-        input_zero_point=_format(graph, node.inputs[0])[1],
+        window=walk,
+        groups=groups,
+        input_zero_point=zero_point,
         output_zero_point=_format(graph, node.output)[1],
-        negative_multiplier=neg[0] if neg else None,
-        negative_shift=neg[1] if neg else None,
+        negative_multiplier=negative[0] if negative else None,
+        negative_shift=negative[1] if negative else None,
         **_bounds(node),
     )  # fmt: skip
 
@@ -148,6 +152,9 @@ def _add(graph: Graph, node: Node, a: Any, b: Any) -> np.ndarray:
 
 
 def _average_pool(graph: Graph, node: Node, x: Any) -> np.ndarray:
+    if not isinstance(graph.types[node.output].dtype, Feature):
+        values = x.astype(np.int32) - _format(graph, node.inputs[0])[1]
+        return values.sum(axis=tuple(range(2, x.ndim)), keepdims=True, dtype=np.int32)
     return integer_ops.average_pool(
         x,
         window=window(graph, node),

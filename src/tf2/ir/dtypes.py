@@ -68,6 +68,7 @@ class Feature:
 DType = Plain | Feature
 
 FLOAT32 = Plain("float32")
+INT32 = Plain("int32")
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,14 @@ tf2.Conv(x, weight, bias, multiplier, shift[, negative_multiplier, negative_shif
     int8 (O, C / group, *kernel); bias int32, multiplier and shift int32, (O,). Attributes: group,
     strides, pads (begin..., end...), dilations, low, high (bytes), weight_kind ("pot4": 0 or
     +-2**k; "int8": any byte).
+tf2.Conv(x, weight, bias) -> int32
+    The accumulators themselves, for a result that leaves the array: the host scales them in float.
 tf2.Add(a, b) -> features
     Sum on the finer of the two scales, one rounding; attributes low, high.
 tf2.AveragePool(x) -> features
     Window sum times one multiplier; attributes kernel_shape, strides, pads, multiplier, shift.
+tf2.AveragePool(x) -> int32
+    The sums of values ``b - zero_point`` over whole maps, for a result that leaves the array.
 
 The arithmetic is `tf2.numerics.integer_ops`; scales and zero points are those of the value types.
 """
@@ -34,7 +38,7 @@ BYTE_MOVERS = frozenset(
 
 
 def window(graph: Graph, node: Node) -> Window:
-    """Return the window of a tf2.Conv, tf2.AveragePool or MaxPool node, ceil mode resolved.
+    """Return the window of a convolution, fully connected layer or pooling, ceil mode resolved.
 
     The end pads are those that the last window really needs, so that
     ``Window.output_size`` gives the spatial shape of the node's output.
@@ -42,7 +46,7 @@ def window(graph: Graph, node: Node) -> Window:
     size = graph.shape(node.inputs[0])[2:]
     out = graph.shape(node.output)[2:]
     rank = len(size)
-    if node.op == "Conv":
+    if node.op in ("Conv", "Gemm"):
         kernel = graph.shape(node.inputs[1])[2:]
     else:
         kernel = tuple(node.attr("kernel_shape", (1,) * rank))

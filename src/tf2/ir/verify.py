@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tf2.errors import VerifyError
-from tf2.ir.dtypes import DType, Feature, Plain
+from tf2.ir.dtypes import INT32, DType, Feature, Plain
 from tf2.ir.graph import Graph, Node
 from tf2.ir.integer_ops import BYTE_MOVERS, DOMAIN, window
 from tf2.numerics import fixed_point, pot4
@@ -93,8 +93,12 @@ def _verify_integer_node(graph: Graph, node: Node) -> None:
     if expected is None:
         raise VerifyError(f"node {node.name!r}: there is no integer operator {node.op!r}")
     x, y = graph.types[node.inputs[0]].dtype, graph.types[node.output].dtype
-    if not isinstance(x, expected[0]) or not isinstance(y, expected[1]):
+    sums = node.op in ("Conv", "AveragePool") and y == INT32
+    if not isinstance(x, expected[0]) or not (sums or isinstance(y, expected[1])):
         raise VerifyError(f"{node.kind} node {node.name!r} cannot take {x} to {y}")
+    if sums:
+        _verify_sums(graph, node)
+        return
     if node.op in ("Conv", "Add"):
         low, high = node.attr("low", fixed_point.BYTE_MIN), node.attr("high", fixed_point.BYTE_MAX)
         if not fixed_point.BYTE_MIN <= low <= high <= fixed_point.BYTE_MAX:
@@ -114,10 +118,34 @@ def _verify_integer_node(graph: Graph, node: Node) -> None:
         _verify_window(graph, node)
 
 
+def _verify_sums(graph: Graph, node: Node) -> None:
+    """Check an operator that gives out int32 sums: nothing that belongs to rescaling is there."""
+    extra = {"low", "high", "multiplier", "shift"} & set(node.attrs)
+    if extra:
+        raise VerifyError(f"{node.kind} node {node.name!r} gives sums: it takes no {min(extra)}")
+    if node.op == "Conv":
+        weight, bias = _conv_parameters(graph, node, counts=(2,))
+        _verify_accumulators(graph, node, weight, bias)
+        return
+    size = graph.shape(node.inputs[0])[2:]
+    found = window(graph, node)
+    if found.kernel != size or any((*found.pads_begin, *found.pads_end)):
+        raise VerifyError(f"{node.kind} node {node.name!r} gives sums of whole maps only")
+
+
 def _verify_conv(graph: Graph, node: Node, out: DType) -> None:
+    weight, *per_channel = _conv_parameters(graph, node, counts=(4, 6))
+    for multiplier, shift in zip(per_channel[1::2], per_channel[2::2], strict=True):
+        _verify_factors(node, multiplier, shift, out)
+    _verify_accumulators(graph, node, weight, per_channel[0])
+
+
+def _conv_parameters(graph: Graph, node: Node, *, counts: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the checked constant inputs of a tf2.Conv after x."""
     arrays = [graph.constant(n) for n in node.inputs[1:]]
-    if len(arrays) not in (4, 6) or any(a is None for a in arrays):
-        raise VerifyError(f"tf2.Conv node {node.name!r} needs 4 or 6 constant inputs after x")
+    if len(arrays) not in counts or any(a is None for a in arrays):
+        allowed = " or ".join(map(str, counts))
+        raise VerifyError(f"tf2.Conv node {node.name!r} needs {allowed} constant inputs after x")
     weight, *per_channel = (a for a in arrays if a is not None)
     if any(a.shape != weight.shape[:1] for a in per_channel):
         raise VerifyError(
@@ -126,9 +154,7 @@ def _verify_conv(graph: Graph, node: Node, out: DType) -> None:
     _verify_conv_shapes(graph, node, weight)
     if node.attr("weight_kind", "pot4") == "pot4" and not np.isin(weight, pot4.VALUES).all():
         raise VerifyError(f"tf2.Conv node {node.name!r}: a weight is not 0 or +-2**k, k = 0..6")
-    for multiplier, shift in zip(per_channel[1::2], per_channel[2::2], strict=True):
-        _verify_factors(node, multiplier, shift, out)
-    _verify_accumulators(graph, node, weight, per_channel[0])
+    return [weight, *per_channel]
 
 
 def _verify_conv_shapes(graph: Graph, node: Node, weight: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """Float graph -> integer graph: where each operator runs, and the scale of every feature tensor."""
 
 from tf2.quantization.calibration import TensorRange, measure
-from tf2.quantization.integer_graph import ConvParameters, IntegerGraph, bytes_name
+from tf2.quantization.integer_graph import ConvParameters, IntegerGraph, SumParameters, bytes_name
 from tf2.quantization.partition import Partition, Step, partition
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "IntegerGraph",
     "Partition",
     "Step",
+    "SumParameters",
     "TensorRange",
     "bytes_name",
     "measure",

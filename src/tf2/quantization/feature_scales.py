@@ -48,7 +48,7 @@ def groups_of_equal_scale(graph: Graph, plan: Partition) -> list[list[str]]:
         if step.kind == "host":
             continue
         operands = feature_operands(graph, step.node.inputs, step.kind)
-        outputs = [name for name in step.nodes[-1].outputs if name]
+        outputs = [name for name in step.nodes[-1].outputs if name and not step.sums]
         for name in (*operands, *outputs):
             find(name)
         if step.kind == "move":

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tf2.ir import Feature, Graph, Node, Plain, TensorType, verify
+from tf2.ir import FLOAT32, INT32, Feature, Graph, Node, Plain, TensorType, verify
 from tf2.ir.integer_ops import DOMAIN
 from tf2.numerics import fixed_point
 from tf2.numerics.fixed_point import BYTE_MAX, BYTE_MIN
@@ -45,6 +45,23 @@ class ConvParameters:
     shift: np.ndarray
     weight_kind: str
     negative: tuple[np.ndarray, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SumParameters:
+    """Parameters of one tf2.Conv whose accumulators leave the array.
+
+    Attributes:
+        weight: int8 (O, I/groups, *kernel).
+        bias: int32 (O,).
+        scale: float32 (O,), the value of one step of an accumulator.
+        weight_kind: "pot4" or "int8".
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+    scale: np.ndarray
+    weight_kind: str
 
 
 class IntegerGraph:
@@ -85,11 +102,21 @@ class IntegerGraph:
             arrays["negative_multiplier"] = parameters.negative[0].astype(np.int32)
             arrays["negative_shift"] = parameters.negative[1].astype(np.int32)
         names = tuple(self._constant(f"{node.name}:{key}", a) for key, a in arrays.items())
-        kept = {
-            k: node.attrs[k] for k in ("group", "strides", "pads", "dilations") if k in node.attrs
+        attrs = {
+            **_window_attrs(node, "group"),
+            **self._bounds(step),
+            "weight_kind": parameters.weight_kind,
         }
-        attrs = {**kept, **self._bounds(step), "weight_kind": parameters.weight_kind}
         self._append(step, "Conv", (self.as_bytes(node.inputs[0]), *names), attrs)
+
+    def add_conv_sums(self, step: Step, parameters: SumParameters) -> None:
+        """Append a convolution or fully connected layer whose sums the host scales in float."""
+        node = step.node
+        arrays = {"weight": parameters.weight, "bias": parameters.bias}
+        names = tuple(self._constant(f"{node.name}:{key}", a) for key, a in arrays.items())
+        attrs = {**_window_attrs(node, "group"), "weight_kind": parameters.weight_kind}
+        scale = parameters.scale.reshape(-1, *[1] * (parameters.weight.ndim - 2))
+        self._append_sums(step, "Conv", (self.as_bytes(node.inputs[0]), *names), attrs, scale)
 
     def add_elementwise_add(self, step: Step) -> None:
         """Append the sum of two feature tensors."""
@@ -102,12 +129,18 @@ class IntegerGraph:
         kernel = kernel_of(self._float, node)
         count = divisor(self._float, node)
         assert count is not None, "partition admits pools of one divisor only"
-        x, y = self.feature(node.inputs[0]), self.feature(step.output)
+        x = self.feature(node.inputs[0])
+        source = self.as_bytes(node.inputs[0])
+        if step.sums:
+            scale = np.array(x.scale / count, np.float32)
+            self._append_sums(step, "AveragePool", (source,), {"kernel_shape": kernel}, scale)
+            return
+        y = self.feature(step.output)
         scale = 2.0 ** (y.frac_bits - x.frac_bits) / count
         multiplier, shift = fixed_point.nearest_multiplier(np.array(scale), zero_point=y.zero_point)
-        kept = {k: node.attrs[k] for k in ("strides", "pads", "dilations") if k in node.attrs}
-        attrs = {"kernel_shape": kernel, "multiplier": int(multiplier), "shift": int(shift), **kept}
-        self._append(step, "AveragePool", (self.as_bytes(node.inputs[0]),), attrs)
+        factors = {"multiplier": int(multiplier), "shift": int(shift)}
+        attrs = {"kernel_shape": kernel, **factors, **_window_attrs(node)}
+        self._append(step, "AveragePool", (source,), attrs)
 
     def add_move(self, step: Step) -> None:
         """Append a node that moves bytes."""
@@ -174,6 +207,28 @@ class IntegerGraph:
             Node(name=name, op=op, domain=DOMAIN, inputs=inputs, outputs=(output,), attrs=attrs)  # pyright: ignore[reportArgumentType]
         )
 
+    def _append_sums(
+        self,
+        step: Step,
+        op: str,
+        inputs: tuple[str, ...],
+        attrs: Mapping[str, object],
+        scale: np.ndarray,
+    ) -> None:
+        """Append an operator that gives int32 sums, and the host's cast and multiplication."""
+        name, value = step.node.name, step.output
+        shape = self._float.shape(value)
+        sums, real = f"{value}:sums", f"{value}:real"
+        self._types[sums] = TensorType(INT32, shape)
+        self._types[real] = TensorType(FLOAT32, shape)
+        factor = self._constant(f"{name}:scale", scale.astype(np.float32))
+        self._nodes += [
+            Node(name=name, op=op, domain=DOMAIN, inputs=inputs, outputs=(sums,), attrs=attrs),  # pyright: ignore[reportArgumentType]
+            Node(name=f"{name}:cast", op="Cast", inputs=(sums,), outputs=(real,), attrs={"to": 1}),
+            Node(name=f"{name}:scaled", op="Mul", inputs=(real, factor), outputs=(value,)),
+        ]
+        self._present.add(value)
+
     def _border(self, name: str, op: str, source: str, target: str) -> Node:
         return Node(name=name, op=op, domain=DOMAIN, inputs=(source,), outputs=(target,))
 
@@ -190,6 +245,12 @@ class IntegerGraph:
 
     def _bounds(self, step: Step) -> dict[str, int]:
         return activation_bytes(step.activation, self.feature(step.output))
+
+
+def _window_attrs(node: Node, *more: str) -> dict[str, object]:
+    """Return the attributes of a float node that say how its window walks."""
+    names = ("strides", "pads", "dilations", *more)
+    return {name: node.attrs[name] for name in names if name in node.attrs}
 
 
 def activation_bytes(activation: Activation, feature: Feature) -> dict[str, int]:

@@ -8,7 +8,7 @@ host.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -23,7 +23,10 @@ from tf2.passes.activation import (
     activation_of,
 )
 from tf2.passes.linear import bias_of, is_linear
-from tf2.quantization.average_pool import divisor
+from tf2.quantization.average_pool import divisor, kernel_of
+
+ARRAY_READERS = frozenset({"Conv", "Gemm", "Add", "AveragePool", "GlobalAveragePool"})
+"""Operators that read features if they run on the array."""
 
 Kind = Literal["conv", "add", "average_pool", "move", "host"]
 
@@ -38,6 +41,8 @@ class Step:
         node: The operator.
         fused: The activation it takes in, if any.
         activation: What that does.
+        sums: The result leaves the array as int32 sums, which the host scales in float; 8 bits
+            would make ties of the classes of a network's output.
         reason: Why it runs there.
     """
 
@@ -45,6 +50,7 @@ class Step:
     node: Node
     fused: tuple[Node, ...] = ()
     activation: Activation = LINEAR_ACTIVATION
+    sums: bool = False
     reason: str
 
     @property
@@ -69,6 +75,7 @@ class Partition:
 def partition(graph: Graph) -> Partition:
     """Return where each node of a canonical graph runs; every node is in exactly one step."""
     wanted = _wanted_as_bytes(graph)
+    leaving = _leaving(graph)
     steps: list[Step] = []
     in_bytes: set[str] = set()
     taken: set[str] = set()
@@ -76,9 +83,11 @@ def partition(graph: Graph) -> Partition:
         if node.name in taken:
             continue
         step = _place(graph, node, in_bytes, wanted)
+        if step.output in leaving and _can_give_sums(graph, step):
+            step = replace(step, sums=True, reason=f"{step.reason}; the host scales the sums")
         steps.append(step)
         taken.update(n.name for n in step.nodes)
-        if step.kind != "host":
+        if step.kind != "host" and not step.sums:
             in_bytes.update(name for name in step.nodes[-1].outputs if name)
     return Partition(steps=tuple(steps), in_bytes=frozenset(in_bytes))
 
@@ -102,6 +111,27 @@ def _wanted_as_bytes(graph: Graph) -> frozenset[str]:
             if wanted.issuperset(name for name in node.outputs if name):
                 taken[node.name] = moved_operands(node)
     return frozenset(wanted)
+
+
+def _leaving(graph: Graph) -> frozenset[str]:
+    """Return the values that nothing on the array reads, neither directly nor after moves."""
+    read: set[str] = set()
+    for node in reversed(graph.nodes):
+        moves = node.kind in BYTE_MOVERS and not _move_refusal(graph, node)
+        if moves and read.isdisjoint(node.outputs):
+            continue
+        if moves or node.kind in ARRAY_READERS:
+            read.update(node.inputs)
+    return frozenset(name for node in graph.nodes for name in node.outputs if name not in read)
+
+
+def _can_give_sums(graph: Graph, step: Step) -> bool:
+    if step.kind == "conv":
+        return not step.fused
+    if step.kind != "average_pool":
+        return False
+    size = graph.shape(step.node.inputs[0])[2:]
+    return kernel_of(graph, step.node) == size and not any(step.node.attr("pads", ()))
 
 
 def moved_operands(node: Node) -> tuple[str, ...]:
