@@ -162,6 +162,11 @@ def test_shapes_that_do_not_fit():
         read_onnx(source)
 
 
+def test_too_few_axes():
+    with pytest.raises(ImportModelError, match=r"reads float32\[5\]; it needs 2 axes or more"):
+        read_onnx(one_node("LRN", (5,), size=3))
+
+
 def test_shapes_that_do_not_fit_when_it_runs():
     with pytest.raises(ImportModelError, match=r"does not fit its input shapes.*Name:'conv'"):
         read_onnx(conv(), input_shapes={"x": (1, 5, 8, 8)})

@@ -35,6 +35,13 @@ POOLS = frozenset({"AveragePool", "LpPool", "MaxPool"})
 POOLS_RIGHT_AT_OPSET = 22
 """Before, inference in ceil mode counts a last window that lies in the padding; nobody runs it."""
 
+LEAST_RANK = {
+    "AveragePool": 3, "BatchNormalization": 2, "Conv": 3, "ConvTranspose": 3, "DepthToSpace": 4,
+    "GlobalAveragePool": 2, "GlobalMaxPool": 2, "InstanceNormalization": 3, "LRN": 2, "MaxPool": 3,
+    "SpaceToDepth": 4,
+}  # fmt: skip
+"""Of the first input; inference does not check it everywhere, and later stages rely on it."""
+
 RANDOM_OPS = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform",
      "RandomUniformLike"}
@@ -154,6 +161,12 @@ def _inferred(node: Node, now: Walk) -> dict[str, TensorType] | None:
     """Return the types that ONNX infers, None where it leaves one open."""
     if node.domain:
         return None
+    least = LEAST_RANK.get(node.op, 0)
+    if least and len(now.types[node.inputs[0]].shape) < least:
+        raise ImportModelError(
+            f"{node.kind} node {node.name!r} reads {now.types[node.inputs[0]]}; it needs "
+            f"{least} axes or more"
+        )
     opset = POOLS_RIGHT_AT_OPSET if node.op in POOLS else OPSET
     try:
         schema = defs.get_schema(node.op, opset, "")
