@@ -49,16 +49,16 @@ def test_folds_a_chain_of_norm_and_caffe_scale_up_to_the_activation(rng):
 @pytest.mark.parametrize(
     ("op", "data", "first"),
     [
-        ("Mul", np.ones((5,), np.float32), False),  # along the last axis
-        ("Mul", np.ones((6, 5, 5), np.float32), False),  # differs between positions
-        ("Add", np.ones((1, 6, 1, 5), np.float32), False),
+        ("Mul", np.arange(6, dtype=np.float32), False),  # along the last axis, as long as channels
+        ("Mul", np.ones((6, 5, 6), np.float32), False),  # differs between positions
+        ("Add", np.ones((1, 6, 1, 6), np.float32), False),
         ("Div", np.ones((6, 1, 1), np.float32), True),  # constant / x
         ("Div", np.zeros((6, 1, 1), np.float32), False),  # division by zero
         ("Add", np.ones((1, 1, 1, 1, 1), np.float32), False),  # adds an axis
     ],
 )
 def test_leaves_what_is_no_gain_and_offset_per_channel(op: str, data, first: bool, rng):
-    net = FloatNet(rng, x=(1, 4, 5, 5))
+    net = FloatNet(rng, x=(1, 4, 5, 6))
     x = net.conv("x", 6, (1, 1))
     node = affine(net, op, x, data, first=first)
     graph = net.graph(batch_is_free=False)

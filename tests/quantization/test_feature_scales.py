@@ -29,6 +29,11 @@ def range_of(*values: float) -> TensorRange:
     )
 
 
+def layer(net: FloatNet) -> str:
+    """A layer whose result is bytes, whatever reads it."""
+    return net.add("Relu", net.conv("x", 4, (1,)))
+
+
 def groups(net: FloatNet, *outputs: str) -> list[set[str]]:
     graph = net.graph(*outputs)
     return [set(group) for group in groups_of_equal_scale(graph, partition(graph))]
@@ -36,7 +41,7 @@ def groups(net: FloatNet, *outputs: str) -> list[set[str]]:
 
 def test_concat_joins_its_operands_and_result_and_what_moves_them_on(rng: Rng):
     net = FloatNet(rng, x=(1, 4, 6))
-    first, second = net.conv("x", 4, (1,)), net.add("Relu", net.conv("x", 4, (1,)))
+    first, second = layer(net), layer(net)
     joined = net.add("Concat", first, second, axis=1)
     pooled = net.add("MaxPool", joined, kernel_shape=(2,))
     assert groups(net) == [{"x"}, {first, second, joined, pooled}]
@@ -44,16 +49,17 @@ def test_concat_joins_its_operands_and_result_and_what_moves_them_on(rng: Rng):
 
 def test_concats_that_share_an_operand_are_one_group(rng: Rng):
     net = FloatNet(rng, x=(1, 4, 6))
-    a, b, c = (net.conv("x", 4, (1,)) for _ in range(3))
+    a, b, c = (layer(net) for _ in range(3))
     left, right = net.add("Concat", a, b, axis=1), net.add("Concat", b, c, axis=1)
     assert groups(net, left, right) == [{"x"}, {a, b, c, left, right}]
 
 
 def test_additions_pools_and_layers_join_nothing(rng: Rng):
     net = FloatNet(rng, x=(1, 4, 6))
-    a, b = net.conv("x", 4, (1,)), net.conv("x", 4, (1,))
+    a, b = layer(net), layer(net)
     total = net.add("Add", a, b)
     mean = net.add("GlobalAveragePool", total)
+    net.conv(mean, 2, (1,))
     assert groups(net) == [{"x"}, {a}, {b}, {total}, {mean}]
 
 
@@ -65,16 +71,23 @@ def test_only_the_value_before_a_fused_activation_is_no_feature(rng: Rng):
 
 def test_all_parts_of_a_split_share_the_scale(rng: Rng):
     net = FloatNet(rng, x=(1, 4, 6))
-    conv = net.conv("x", 4, (1,))
-    parts = net.add("Split", conv, np.array([1, 3]), outputs=2, axis=1)
-    assert groups(net, parts, f"{parts}.1") == [{"x"}, {conv, parts, f"{parts}.1"}]
+    whole = layer(net)
+    parts = net.add("Split", whole, np.array([1, 3]), outputs=2, axis=1)
+    assert groups(net, parts, f"{parts}.1") == [{"x"}, {whole, parts, f"{parts}.1"}]
 
 
 def test_shapes_and_indices_are_no_features(rng: Rng):
     net = FloatNet(rng, x=(1, 4, 6))
-    flat = net.add("Reshape", net.conv("x", 4, (1,)), np.array([0, 24]))
+    value = layer(net)
+    flat = net.add("Reshape", value, np.array([0, 24]))
     chosen = net.add("Gather", flat, np.array([1, 2]), axis=1)
-    assert groups(net) == [{"x"}, {"conv0", flat, chosen}]
+    assert groups(net) == [{"x"}, {value, flat, chosen}]
+
+
+def test_sums_that_leave_the_array_are_no_features(rng: Rng):
+    net = FloatNet(rng, x=(1, 4, 6))
+    net.add("Sigmoid", net.conv("x", 4, (1,)))
+    assert groups(net) == [{"x"}]
 
 
 @given(st.floats(1e-12, 1e12), st.booleans())

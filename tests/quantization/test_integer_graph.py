@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from float_graphs import FloatNet, Rng
-from tf2.ir import Feature, Graph, to_text
+from tf2.ir import INT32, Feature, Graph, to_text
 from tf2.passes.activation import Activation
-from tf2.quantization import ConvParameters, IntegerGraph, Step, partition
+from tf2.quantization import ConvParameters, IntegerGraph, Step, SumParameters, partition
 from tf2.quantization.feature_scales import groups_of_equal_scale
 from tf2.quantization.integer_graph import activation_bytes
 
@@ -18,12 +18,21 @@ GOLDENS = Path(__file__).parents[1] / "goldens"
 SCALE = Feature(4, 0)
 
 
-def parameters(graph: Graph, step: Step) -> ConvParameters:
-    """Return weights of 1, and a second multiplier where the activation has a slope."""
+def add_conv(builder: IntegerGraph, graph: Graph, step: Step) -> None:
+    """Add weights of 1, and a second multiplier where the activation has a slope."""
     weight = graph.constants[step.node.inputs[1]]
     ones, nothing = np.ones(len(weight)), np.zeros(len(weight))
+    if step.sums:
+        parameters = SumParameters(
+            weight=np.ones(weight.shape, np.int8),
+            bias=nothing.astype(np.int32),
+            scale=ones.astype(np.float32) / 16,
+            weight_kind="pot4",
+        )
+        builder.add_conv_sums(step, parameters)
+        return
     negative = None if step.activation.slope is None else (ones, nothing)
-    return ConvParameters(
+    parameters = ConvParameters(
         weight=np.ones(weight.shape),
         bias=nothing,
         multiplier=ones,
@@ -31,6 +40,7 @@ def parameters(graph: Graph, step: Step) -> ConvParameters:
         weight_kind="pot4",
         negative=negative,
     )
+    builder.add_conv(step, parameters)
 
 
 def integer_graph(graph: Graph, scale: Feature = SCALE) -> Graph:
@@ -40,7 +50,7 @@ def integer_graph(graph: Graph, scale: Feature = SCALE) -> Graph:
     builder = IntegerGraph(graph, dict.fromkeys(names, scale))
     for step in plan.steps:
         if step.kind == "conv":
-            builder.add_conv(step, parameters(graph, step))
+            add_conv(builder, graph, step)
         elif step.kind == "add":
             builder.add_elementwise_add(step)
         elif step.kind == "average_pool":
@@ -50,6 +60,11 @@ def integer_graph(graph: Graph, scale: Feature = SCALE) -> Graph:
         else:
             builder.add_host(step)
     return builder.finished()
+
+
+def layer(net: FloatNet, x: str = "x") -> str:
+    """A layer whose result is bytes, whatever reads it."""
+    return net.add("Relu", net.conv(x, 2, (1,)))
 
 
 def kinds(graph: Graph) -> list[str]:
@@ -96,7 +111,7 @@ def test_each_value_has_at_most_one_byte_form_and_one_border(rng: Rng):
 
 def test_an_input_read_twice_is_quantized_once(rng: Rng):
     net = FloatNet(rng, x=(1, 2, 4))
-    graph = net.graph(net.conv("x", 2, (1,)), net.conv("x", 3, (1,)))
+    graph = net.graph(layer(net), layer(net))
     assert kinds(integer_graph(graph)) == [
         "tf2.Quantize", "tf2.Conv", "tf2.Conv", "tf2.Dequantize", "tf2.Dequantize",
     ]  # fmt: skip
@@ -104,9 +119,9 @@ def test_an_input_read_twice_is_quantized_once(rng: Rng):
 
 def test_a_host_island_has_a_border_on_either_side(rng: Rng):
     net = FloatNet(rng, x=(1, 2, 4))
-    first = net.conv("x", 2, (1,))
+    first = layer(net)
     island = net.add("Sigmoid", first)
-    last = net.conv(island, 2, (1,))
+    last = layer(net, island)
     integer = integer_graph(net.graph())
     assert [(node.kind, node.inputs[0], node.output) for node in integer.nodes] == [
         ("tf2.Quantize", "x", "x:bytes"),
@@ -121,8 +136,8 @@ def test_a_host_island_has_a_border_on_either_side(rng: Rng):
 
 def test_two_readers_on_the_host_share_one_border(rng: Rng):
     net = FloatNet(rng, x=(1, 2, 4))
-    conv = net.conv("x", 2, (1,))
-    graph = net.graph(net.add("Sigmoid", conv), net.add("Tanh", conv), conv)
+    value = layer(net)
+    graph = net.graph(net.add("Sigmoid", value), net.add("Tanh", value), value)
     assert Counter(kinds(integer_graph(graph)))["tf2.Dequantize"] == 1
 
 
@@ -133,17 +148,18 @@ def test_an_output_that_is_an_input_or_of_the_host_gets_no_border(rng: Rng):
 
 def test_both_operands_of_an_addition_may_be_one_value(rng: Rng):
     net = FloatNet(rng, x=(1, 2, 4))
-    conv = net.conv("x", 2, (1,))
-    net.add("Add", conv, conv)
-    node = integer_graph(net.graph()).node("add1")
-    assert node.inputs == (f"{conv}:bytes", f"{conv}:bytes")
+    value = layer(net)
+    total = net.add("Add", value, value)
+    node = integer_graph(net.graph()).node(total)
+    assert node.inputs == (f"{value}:bytes", f"{value}:bytes")
 
 
 def test_parameters_of_moves_are_not_quantized(rng: Rng):
     net = FloatNet(rng, x=(1, 2, 4))
-    padded = net.add("Pad", net.conv("x", 2, (1,)), np.array([0, 0, 1, 0, 0, 1]), np.float32(0))
-    integer = integer_graph(net.graph())
-    assert integer.node(padded).inputs == (f"{integer.nodes[1].name}:bytes", "c2", "c3")
+    value = layer(net)
+    padded = net.add("Pad", value, np.array([0, 0, 1, 0, 0, 1]), np.float32(0))
+    node = integer_graph(net.graph()).node(padded)
+    assert node.inputs == (f"{value}:bytes", *net.nodes[-1].inputs[1:])
 
 
 @pytest.mark.parametrize(
@@ -167,7 +183,22 @@ def test_bounds_of_an_activation_in_bytes(activation, feature, expected):
 
 def test_pools_have_the_multiplier_of_their_divisor_and_scales(rng: Rng):
     net = FloatNet(rng, x=(1, 2, 4))
-    net.add("GlobalAveragePool", net.conv("x", 2, (1,)))
-    pool = integer_graph(net.graph()).node("globalaveragepool1")
+    name = net.add("GlobalAveragePool", layer(net))
+    layer(net, name)
+    pool = integer_graph(net.graph()).node(name)
     assert (pool.attrs["multiplier"], pool.attrs["shift"]) == (1, 2)
     assert pool.attrs["kernel_shape"] == (4,)
+
+
+def test_sums_leave_the_array_as_int32_and_are_scaled_in_float(rng: Rng):
+    net = FloatNet(rng, x=(1, 2, 4))
+    conv = net.conv("x", 2, (1,))
+    mean = net.add("GlobalAveragePool", layer(net))
+    integer = integer_graph(net.graph(conv, mean))
+    for name in (conv, mean):
+        chain = [node for node in integer.nodes if node.output.startswith(name)]
+        assert [node.kind.removeprefix("tf2.") for node in chain[1:]] == ["Cast", "Mul"]
+        assert integer.types[chain[0].output].dtype == INT32
+        assert chain[-1].output == name
+    # One step of a sum over four values of 1/16 is 1/64 of their mean.
+    assert integer.constants[f"{mean}:scale"] == 1 / 64

@@ -16,7 +16,8 @@ def kinds(graph: Graph) -> list[str]:
 
 
 def array_value(net: FloatNet) -> str:
-    return net.conv("x", 4, (1,) * (len(net.shape("x")) - 2))
+    """A value in bytes: an activation is applied as they are written, so it leaves as no sums."""
+    return net.add("Relu", net.conv("x", 4, (1,) * (len(net.shape("x")) - 2)))
 
 
 @pytest.mark.parametrize("size", [(5,), (5, 4), (3, 4, 5)])
@@ -100,11 +101,44 @@ def test_a_move_whose_result_is_a_graph_output_stays_on_the_host(rng: Rng):
 def test_a_concat_of_host_and_array_joins_bytes_when_only_layers_read_it(rng: Rng):
     net = FloatNet(rng, x=(1, 4, 3))
     joined = net.add("Concat", net.add("Sigmoid", "x"), array_value(net), axis=1)
-    net.conv(joined, 3, (1,))
+    conv = net.conv(joined, 3, (1,))
     assert kinds(net.graph()) == ["host", "conv", "move", "conv"]
-    net.add("Softmax", joined)
-    graph = net.graph("conv3", "softmax4")
+    graph = net.graph(conv, net.add("Softmax", joined))
     assert kinds(graph) == ["host", "conv", "host", "conv", "host"]
+
+
+def test_a_layer_that_nothing_on_the_array_reads_gives_its_sums(rng: Rng):
+    """Not even after moves, which then are the host's."""
+    net = FloatNet(rng, x=(1, 4, 3))
+    first = net.conv("x", 4, (1,))
+    last = net.add("Flatten", net.conv(first, 4, (1,)))
+    steps = partition(net.graph(last, net.add("Sigmoid", last))).steps
+    assert [step.kind for step in steps] == ["conv", "conv", "host", "host"]
+    assert [step.sums for step in steps] == [False, True, False, False]
+    assert steps[1].reason == "shift-accumulate; the host scales the sums"
+
+
+@pytest.mark.parametrize("op", ["Add", "GlobalAveragePool", "AveragePool"])
+def test_a_layer_that_the_array_reads_after_moves_gives_bytes(op: str, rng: Rng):
+    net = FloatNet(rng, x=(1, 4, 3))
+    conv = net.conv("x", 4, (1,))
+    moved = net.add("MaxPool", conv, kernel_shape=(1,))
+    operands = [moved, "x"] if op == "Add" else [moved]
+    attrs = {"kernel_shape": (2,)} if op == "AveragePool" else {}
+    graph = net.graph(conv, net.add(op, *operands, **attrs))
+    assert not step_of(graph, conv).sums
+
+
+def test_averages_of_whole_maps_give_sums_others_bytes(rng: Rng):
+    for op, attrs, sums in (
+        ("GlobalAveragePool", {}, True),
+        ("AveragePool", {"kernel_shape": (6,)}, True),
+        ("AveragePool", {"kernel_shape": (2,)}, False),
+        ("AveragePool", {"kernel_shape": (6,), "pads": (1, 1), "count_include_pad": 1}, False),
+    ):
+        net = FloatNet(rng, x=(1, 4, 6))
+        pool = net.add(op, array_value(net), **attrs)
+        assert step_of(net.graph(), pool).sums == sums
 
 
 def test_pools_of_one_divisor_run_on_the_array(rng: Rng):
@@ -251,7 +285,7 @@ def test_every_node_is_in_exactly_one_step_in_order(rng: Rng):
 def test_an_activation_between_other_nodes_is_taken_in_where_its_layer_stands(rng: Rng):
     """Graph order conv, conv, relu of the first, relu of the second."""
     net = FloatNet(rng, x=(1, 4, 5))
-    convs = [array_value(net) for _ in range(2)]
+    convs = [net.conv("x", 4, (1,)) for _ in range(2)]
     relus = [net.add("Relu", conv) for conv in convs]
     steps = partition(net.graph(*relus)).steps
     assert [step.output for step in steps] == relus
