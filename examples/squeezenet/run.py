@@ -50,9 +50,9 @@ CALIBRATION: dict[str, tuple[Package, str]] = {
 CROPS = 12
 
 HELD_OUT: dict[str, tuple[Package, str]] = {
-    "cat.png": (SCIKIT_IMAGE, "skimage/data/chelsea.png"),
     "coffee.png": (SCIKIT_IMAGE, "skimage/data/coffee.png"),
     "camera.png": (SCIKIT_IMAGE, "skimage/data/camera.png"),
+    "cat.png": (SCIKIT_IMAGE, "skimage/data/chelsea.png"),
 }
 """What is asked about; the compression sees none of them."""
 
@@ -77,7 +77,7 @@ def main() -> None:
         f"tf2 import {OUT / 'squeezenet.onnx'}",
         f"tf2 info {model} --layers",
         f"tf2 compare {model} --data {calibration}",
-        f"tf2 export {model} -o {OUT / 'integers.onnx'}",
+        f"tf2 export {model} --onnx {OUT / 'integers.onnx'}",
     ):
         console.print(f"  {further}", soft_wrap=True)
 
