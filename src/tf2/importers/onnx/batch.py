@@ -30,7 +30,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 MAX_PROOF_BYTES = 2**31
 """Of all values of one sample; the batch of a larger network stays fixed."""
 
-MAX_PROOF_INPUT_BYTES = 2**27
+MAX_PROOF_EDGE_BYTES = 2**28
+"""Of all inputs and outputs of one sample."""
 
 MAX_PROOF_MACS = 3 * 10**11
 
@@ -232,7 +233,7 @@ def _is_costly(graph: Graph) -> bool:
     """Tell whether a run would take minutes, or gigabytes."""
     return (
         sum(t.size * 4 for t in graph.types.values()) > MAX_PROOF_BYTES
-        or sum(graph.types[name].size * 4 for name in graph.inputs) > MAX_PROOF_INPUT_BYTES
+        or sum(graph.types[n].size * 4 for n in graph.inputs + graph.outputs) > MAX_PROOF_EDGE_BYTES
         or sum(_macs(graph, node) for node in graph.nodes) > MAX_PROOF_MACS
     )
 

@@ -53,7 +53,10 @@ def read_onnx(
 
     model = at_opset(without_ifs(proto, known))
     draft = parse(model, name=label or "model")
-    graph = settled(draft, _shapes(draft, given))
+    try:
+        graph = settled(draft, _shapes(draft, given))
+    except MemoryError as error:
+        raise ImportModelError(f"the model does not fit this machine's memory: {error}") from error
     _check_weights(graph)
     return graph
 
