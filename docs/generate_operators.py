@@ -12,6 +12,7 @@ from pathlib import Path
 
 from onnx import defs
 
+from tf2.importers.caffe.layers import CONVERTERS
 from tf2.ir import OPSET
 from tf2.ir.integer_ops import BYTE_MOVERS
 
@@ -21,8 +22,27 @@ RECORD = DOCS / "operators_onnx.json"
 
 TARGET = DOCS / "operators.md"
 
-RUNS_ON: Mapping[str, str] = dict.fromkeys(BYTE_MOVERS, "byte mover")
-"""Where a compressed network computes an operator; the others run on the host, in float."""
+RUNS_ON: Mapping[str, str] = {
+    **dict.fromkeys(BYTE_MOVERS, "byte mover"),
+    "Conv": "array: constant weights, 1 to 3 spatial axes",
+    "ConvTranspose": "array: constant weights; as a convolution of the spread input",
+    "Gemm": "array: constant weights, (batch, K)",
+    "MatMul": "array: constant matrix, (batch, K)",
+    "Add": "array: of two tensors; of a constant, folded",
+    "Sum": "array: as additions",
+    "AveragePool": "array: windows of one divisor",
+    "GlobalAveragePool": "array",
+    "ReduceMean": "array: over all spatial axes",
+    "BatchNormalization": "array: folded, or a layer of its own",
+    **dict.fromkeys(("Mul", "Div", "Sub"), "array: by a constant a channel, folded or a layer"),
+    **dict.fromkeys(("Relu", "Clip", "LeakyRelu"), "array: fused, or a layer of its own"),
+    "PRelu": "array: slopes of 0 or more a channel, fused or a layer of its own",
+    "Dropout": "nowhere: changes nothing",
+    "Identity": "nowhere: changes nothing",
+    "Resize": "byte mover: nearest, by whole factors",
+}
+"""Where a compressed network computes an operator, conditions permitting; the others run on the
+host, in float. `tf2 import` says it for each node of a model."""
 
 RESTRICTIONS: Mapping[str, str] = {
     "Attention": "opset 23; written out in older operators; optional inputs all present or cut off",
@@ -88,7 +108,24 @@ def _reasons(row: Mapping[str, Mapping[str, int]]) -> str:
     return "; ".join(f"{count}: {why}" for why, count in row["excluded"].items())
 
 
-SECTIONS: tuple[Callable[[], Iterable[str]], ...] = (onnx_section,)
+def caffe_section() -> Iterable[str]:
+    """Return the section on Caffe."""
+    yield "## Caffe"
+    yield ""
+    yield (
+        f"{len(CONVERTERS)} layer types of the V1 and the current format are read; each is held "
+        "against OpenCV or, where that deviates from Caffe, against an independent NumPy "
+        "reference. A parameter in neither column is refused, with the layer's name."
+    )
+    yield ""
+    yield "| layer | parameters | without effect at inference |"
+    yield "|---|---|---|"
+    for layer, converter in sorted(CONVERTERS.items()):
+        accepts, ignores = (", ".join(sorted(s)) for s in (converter.accepts, converter.ignores))
+        yield f"| {layer} | {accepts} | {ignores} |"
+
+
+SECTIONS: tuple[Callable[[], Iterable[str]], ...] = (onnx_section, caffe_section)
 
 if __name__ == "__main__":
     TARGET.write_text(text())
