@@ -61,6 +61,10 @@ RESTRICTIONS: Mapping[str, str] = {
 )  # fmt: skip
 
 
+CUT = ("DetectionOutput",)
+"""Caffe layers that are known only to say how to do without."""
+
+
 def text() -> str:
     """Return the page."""
     lines = ["# Operators", "", "Made by `docs/generate_operators.py`; do not edit.", ""]
@@ -121,8 +125,12 @@ def caffe_section() -> Iterable[str]:
     yield "| layer | parameters | without effect at inference |"
     yield "|---|---|---|"
     for layer, converter in sorted(CONVERTERS.items()):
+        if layer in CUT:
+            continue
         accepts, ignores = (", ".join(sorted(s)) for s in (converter.accepts, converter.ignores))
         yield f"| {layer} | {accepts} | {ignores} |"
+    yield ""
+    yield f"Known but refused: {', '.join(CUT)}; `--output` cuts the network before it."
 
 
 SECTIONS: tuple[Callable[[], Iterable[str]], ...] = (onnx_section, caffe_section)
