@@ -157,6 +157,21 @@ def test_rows_of_any_size_are_met_down_to_the_smallest_gain(kind: str, rng: Rng)
     assert not q[-1].any()
 
 
+@pytest.mark.parametrize("octaves", [1, 2, 3, 4])
+def test_rows_below_the_smallest_gain_use_the_codes_that_are_left(octaves: int, rng: Rng):
+    """Gains raised by 2**octaves leave 7 - octaves of the 7 powers: 17 dB still, with enough
+    inputs to compensate by (from the codes of the gain not raised it would be 0 to 7)."""
+    floor = GAINS.rounded(np.zeros(1))[0]
+    weight = rng.uniform(0.3, 1.0, (12, 40)) * rng.choice([-1, 1], (12, 40))
+    weight = (weight * 64 * floor / 2**octaves).astype(np.float32)
+    x = correlated_inputs(rng, 2000, 40)
+    t = x @ weight.T
+    q, alpha = compensated(weight, *moments(x, t), gains=GAINS)
+    assert (alpha <= floor).all()
+    share = output_error(x, t, q, alpha) / t.var(axis=0)
+    assert share.mean() < 0.04
+
+
 @KINDS
 @pytest.mark.parametrize("exponent", [-40, -17, 15, 40])
 def test_the_scale_of_features_changes_nothing(exponent: int, kind: str, rng: Rng):
