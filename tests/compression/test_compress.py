@@ -238,6 +238,25 @@ def test_compensation_beats_the_rule_of_the_original_on_random_networks():
     assert np.mean(differences) > 5
 
 
+def test_each_layer_makes_good_what_those_before_it_shifted(rng: Rng):
+    """The means of the last layer's outputs are the float network's on the samples, to half a step
+    of its sums: its bias is chosen for the inputs of the quantized network, not for exact ones."""
+    net = FloatNet(rng, x=(1, 3, 9))
+    value = "x"
+    for _ in range(3):
+        value = net.add("Relu", net.conv(value, 8, (3,), pads=(1, 1)))
+    last = net.conv(value, 6, (3,), pads=(1, 1))
+    graph = net.graph()
+    calibration = feeds(graph, rng, 64)
+    done = compress(graph, [calibration])
+    exact, found = (
+        Runner(g, threads=1)(calibration)[last].mean(axis=(0, 2), dtype=float)
+        for g in (graph, done.graph)
+    )
+    step = done.graph.constants[f"{last}:scale"].reshape(-1)
+    assert (np.abs(found - exact) <= 0.51 * step).all()
+
+
 def on_grid(rng: Rng, shape: tuple[int, ...]) -> np.ndarray:
     """Return INQ's weights: powers of two within seven octaves."""
     fan_in = np.prod(shape[1:])
