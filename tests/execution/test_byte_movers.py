@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from agreement import assert_same_integers
 
 import random_layers
+from agreement import assert_same_integers
 from random_layers import Net
 from tf2.ir import Feature, Graph, Node, Plain, TensorType, verify
 from tf2.ir.integer_ops import BYTE_MOVERS

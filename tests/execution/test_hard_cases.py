@@ -4,9 +4,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from agreement import assert_same_integers
 
 import random_layers
+from agreement import assert_same_integers
 from random_layers import Net
 from tf2.execution import Runner, interpret, to_onnx
 from tf2.ir import Feature, Graph, Plain, TensorType

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from agreement import assert_same_integers
 
 import random_layers
+from agreement import assert_same_integers
 
 
 @pytest.mark.parametrize("seed", range(8))
