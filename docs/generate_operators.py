@@ -36,7 +36,7 @@ RUNS_ON: Mapping[str, str] = {
     "BatchNormalization": "array: folded, or a layer of its own",
     **dict.fromkeys(("Mul", "Div", "Sub"), "array: by a constant a channel, folded or a layer"),
     **dict.fromkeys(("Relu", "Clip", "LeakyRelu"), "array: fused, or a layer of its own"),
-    "PRelu": "array: slopes of 0 or more a channel, fused or a layer of its own",
+    "PRelu": "array: one slope a channel, fused or a layer of its own",
     "Dropout": "nowhere: changes nothing",
     "Identity": "nowhere: changes nothing",
     "Resize": "byte mover: nearest, by whole factors",

@@ -166,3 +166,23 @@ def test_two_formats_one_after_the_other_are_not_merged_where_nothing_reads_the_
         value = net.add("Dequantize", [value], TensorType(Plain("float32"), (1, 999)))
     graph, feeds = net.graph(), {"x": np.linspace(-40, 40, 999, dtype=np.float32)[None]}
     np.testing.assert_array_equal(Runner(graph)(feeds)[value], interpret(graph, feeds)[value])
+
+
+@pytest.mark.parametrize("zero_point", [0, -128])
+def test_a_negative_second_multiplier_turns_the_sign(zero_point):
+    """Accumulators -64..-1 and 1..64: below zero acc * -3/4, from zero on acc / 2."""
+    weights = np.concatenate([np.arange(-64, 0), np.arange(1, 65)]).astype(np.int8)
+    layer = conv_graph(
+        TensorType(Feature(0, 0), (1, 1)),
+        weights[:, None],
+        Feature(0, zero_point),
+        bias=0,
+        multiplier=1,
+        shift=1,
+        second=(-3, 2),
+    )
+    one = {"x": np.ones((1, 1), np.int8)}
+    (name,) = layer.outputs
+    expected = np.rint(np.where(weights < 0, weights * -0.75, weights * 0.5)) + zero_point
+    np.testing.assert_array_equal(interpret(layer, one)[name][0], expected)
+    assert_same_integers(layer, one)

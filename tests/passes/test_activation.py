@@ -79,7 +79,7 @@ def test_leaky_relu_is_one_slope(attrs, slope, rng):
     ],
 )
 def test_prelu_has_a_slope_for_each_channel_or_one_for_all(shape, slope_shape, rng):
-    slope = rng.uniform(0, 1, slope_shape).astype(np.float32)
+    slope = rng.uniform(-1, 1, slope_shape).astype(np.float32)
     found = activation(rng, "PRelu", slope, shape=shape)
     assert found is not None
     assert found.slope.tolist() == slope.reshape(-1).tolist()

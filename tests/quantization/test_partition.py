@@ -257,7 +257,7 @@ REASONS = [
     (_pad_with_one, "it pads with a value other than 0"),
     (_pad_at_run_time, "its parameters are computed at run time"),
     (_host_activation, "no convolution, fully connected layer or add on the array feeds it alone"),
-    (_odd_clip, "the activation is not a clip with at most one slope of 0 or more below zero"),
+    (_odd_clip, "the activation is not a clip with at most one slope a channel below zero"),
     (_product, "no convolution could take it in"),
     (_transposed, "it could not be written as a convolution"),
     (_sigmoid, "Sigmoid is not an operator of the array"),

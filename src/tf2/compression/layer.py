@@ -164,12 +164,13 @@ def _corrected_bias(layer: FloatLayer, effective: np.ndarray, statistics: Statis
 def _negative(
     activation: Activation, multiplier: np.ndarray, shift: np.ndarray, gains: Gains
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the second multiplier and shift; a slope of 0 is multiplier 0."""
+    """Return the second multiplier, with the slope's sign, and shift; slope 0 is multiplier 0."""
     if activation.slope is None:
         return None
-    scale = np.ldexp(multiplier.astype(np.float64), -shift) * activation.slope
+    scale = np.ldexp(multiplier.astype(np.float64), -shift) * np.abs(activation.slope)
     smallest = np.ldexp(1.0, -fixed_point.MAX_SHIFT[gains.y.zero_point])
     bounded = np.clip(scale, smallest, float(fixed_point.MAX_MULTIPLIER))
     m, s = fixed_point.nearest_multiplier(bounded, zero_point=gains.y.zero_point)
     nothing = scale < smallest / 2
-    return np.where(nothing, 0, m), np.where(nothing, 0, s)
+    signed = np.where(activation.slope < 0, -m, m)
+    return np.where(nothing, 0, signed), np.where(nothing, 0, s)

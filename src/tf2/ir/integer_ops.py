@@ -8,7 +8,8 @@ tf2.Conv(x, weight, bias, multiplier, shift[, negative_multiplier, negative_shif
     Convolution over 0 to 3 spatial axes (0: fully connected), then rescaling and clipping. weight
     int8 (O, C / group, *kernel); bias int32, multiplier and shift int32, (O,). Attributes: group,
     strides, pads (begin..., end...), dilations, low, high (bytes), weight_kind ("pot4": 0 or
-    +-2**k; "int8": any byte).
+    +-2**k; "int8": any byte). The second pair applies to accumulators below zero; its multiplier
+    may be negative.
 tf2.Conv(x, weight, bias) -> int32
     The accumulators themselves, for a result that leaves the array: the host scales them in float.
 tf2.Add(a, b) -> features

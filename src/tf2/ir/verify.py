@@ -135,9 +135,11 @@ def _verify_sums(graph: Graph, node: Node) -> None:
 
 def _verify_conv(graph: Graph, node: Node, out: DType) -> None:
     weight, *per_channel = _conv_parameters(graph, node, counts=(4, 6))
-    for multiplier, shift in zip(per_channel[1::2], per_channel[2::2], strict=True):
-        _verify_factors(node, multiplier, shift, out)
-    _verify_accumulators(graph, node, weight, per_channel[0])
+    bias, multiplier, shift, *below = per_channel
+    _verify_factors(node, multiplier, shift, out)
+    if below:
+        _verify_factors(node, *below, out, lowest=-fixed_point.MAX_MULTIPLIER)
+    _verify_accumulators(graph, node, weight, bias)
 
 
 def _conv_parameters(graph: Graph, node: Node, *, counts: tuple[int, ...]) -> list[np.ndarray]:
@@ -189,11 +191,16 @@ def _verify_window(graph: Graph, node: Node) -> None:
         )
 
 
-def _verify_factors(node: Node, multiplier: np.ndarray, shift: np.ndarray, out: DType) -> None:
+def _verify_factors(
+    node: Node, multiplier: np.ndarray, shift: np.ndarray, out: DType, *, lowest: int = 0
+) -> None:
     assert isinstance(out, Feature)
     largest = fixed_point.MAX_SHIFT[out.zero_point]
-    if multiplier.min() < 0 or multiplier.max() > fixed_point.MAX_MULTIPLIER:
-        raise VerifyError(f"{node.kind} node {node.name!r}: multipliers must be 0..255")
+    if multiplier.min() < lowest or multiplier.max() > fixed_point.MAX_MULTIPLIER:
+        raise VerifyError(
+            f"{node.kind} node {node.name!r}: multipliers must be "
+            f"{lowest}..{fixed_point.MAX_MULTIPLIER}"
+        )
     if shift.min() < 0 or shift.max() > largest:
         raise VerifyError(
             f"{node.kind} node {node.name!r}: shifts must be 0..{largest} into {out}, "

@@ -40,7 +40,7 @@ def activation_of(graph: Graph, node: Node) -> Activation | None:
     if node.op == "Clip":
         return _clip(graph, node)
     if node.op == "LeakyRelu":
-        return _leaky(np.array([node.attr("alpha", 0.01)], np.float64))
+        return Activation(slope=np.array([node.attr("alpha", 0.01)], np.float64))
     if node.op != "PRelu":
         return None
     slope = graph.constant(node.inputs[1])
@@ -50,12 +50,7 @@ def activation_of(graph: Graph, node: Node) -> Activation | None:
     aligned = slope.reshape((1,) * (len(shape) - slope.ndim) + slope.shape)
     if slope.size > 1 and aligned.shape[1] != slope.size:
         return None
-    return _leaky(slope.reshape(-1).astype(np.float64))
-
-
-def _leaky(slope: np.ndarray) -> Activation | None:
-    """Return the activation; slopes below zero have no multiplier."""
-    return Activation(slope=slope) if (slope >= 0).all() else None
+    return Activation(slope=slope.reshape(-1).astype(np.float64))
 
 
 def _clip(graph: Graph, node: Node) -> Activation | None:

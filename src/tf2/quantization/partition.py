@@ -242,7 +242,7 @@ def _pad_refusal(graph: Graph, node: Node) -> str:
 def _host_reason(graph: Graph, node: Node) -> str:
     if node.kind in ACTIVATIONS:
         if activation_of(graph, node) is None:
-            return "the activation is not a clip with at most one slope of 0 or more below zero"
+            return "the activation is not a clip with at most one slope a channel below zero"
         return "no convolution, fully connected layer or add on the array feeds it alone"
     if node.kind in ("Mul", "Div", "Sub", "BatchNormalization"):
         return "no convolution could take it in"
