@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import pretrained
-from pretrained import Task
+from pretrained import Data, Task
 from tf2.data import Samples
 from tf2.engines import Session
 from tf2.errors import DataError, ImportModelError, MissingExtraError
@@ -70,24 +71,25 @@ Tell = Callable[[str, float], None]
 
 
 def figures(task: Task, folder: Path, settings: CompressionSettings, tell: Tell) -> Figures:
-    """Compress one network and evaluate both."""
+    """Compress one network, once for each part of its data, and evaluate both."""
     source = task.source(folder / task.folder)
     graph = load_model(source.model, weights=source.weights, input_shapes=source.input_shapes).graph
-    data = task.data(folder)
-    start = time.perf_counter()
-    compressed = compress(
-        graph,
-        data.calibration,
-        preprocessing=data.preprocessing,
-        settings=settings,
-        progress=tell,
-    )
-    seconds = time.perf_counter() - start
-    answers = {}
-    for engine, model in (("float", graph), ("int", compressed)):
-        scores = _outputs(Session(model, engine), data.evaluation, lambda s, e=engine: tell(e, s))
-        answers[engine] = task.answers(scores)
-    right = {engine: task.right(found, data.truth) for engine, found in answers.items()}
+    seconds = 0.0
+    parts: list[dict[str, Any]] = []
+    for data in task.data(folder):
+        start = time.perf_counter()
+        compressed = compress(
+            graph,
+            data.calibration,
+            preprocessing=data.preprocessing,
+            settings=settings,
+            progress=tell,
+        )
+        seconds += time.perf_counter() - start
+        parts.append(_answers(task, data, {"float": graph, "int": compressed}, tell))
+    whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    right = {engine: task.right(whole[engine], whole["truth"]) for engine in ("float", "int")}
+    agreement = task.right(whole["int"], whole["float"])
     difference = right["int"].astype(float) - right["float"]
     return Figures(
         model=task.name,
@@ -98,9 +100,18 @@ def figures(task: Task, folder: Path, settings: CompressionSettings, tell: Tell)
         int_right=round(float(right["int"].mean()), 4),
         points=round(100 * float(difference.mean()), 2),
         standard_error=round(100 * float(difference.std(ddof=1)) / math.sqrt(len(difference)), 2),
-        agreement=round(float(task.right(answers["int"], answers["float"]).mean()), 4),
+        agreement=round(float(agreement.mean()), 4),
         seconds=round(seconds, 1),
     )
+
+
+def _answers(task: Task, data: Data, models: dict[str, Any], tell: Tell) -> dict[str, Any]:
+    """Return the answers of each model on the evaluation samples, and the truth."""
+    answers: dict[str, Any] = {"truth": data.truth}
+    for engine, model in models.items():
+        scores = _outputs(Session(model, engine), data.evaluation, lambda s, e=engine: tell(e, s))
+        answers[engine] = task.answers(scores)
+    return answers
 
 
 def _outputs(

@@ -56,7 +56,7 @@ class Task:
         name: Of the network.
         folder: Below the folder of models.
         source: From that folder to the model.
-        data: From the folder of models to the data.
+        data: From the folder of models to the data; the answers of several parts count together.
         answers: From the first output to one answer a sample.
         right: Tells which answers agree with the truth, or with other answers.
         measure: What ``right`` means, in a word or two.
@@ -65,7 +65,7 @@ class Task:
     name: str
     folder: str
     source: Callable[[Path], Source]
-    data: Callable[[Path], Data]
+    data: Callable[[Path], Sequence[Data]]
     answers: Callable[[Array], Array] = _largest
     right: Callable[[Array, Array], NDArray[np.bool_]] = _same
     measure: str = "top-1"
@@ -75,36 +75,55 @@ CALIBRATED = 128
 """Rows that small data sets give up for calibration; the rest is evaluated."""
 
 
-def _imagenet(models: Path) -> Data:
-    """Calibrate on 64 other photographs, three random views of each beside it."""
+def _imagenet(models: Path) -> Sequence[Data]:
+    """Calibrate on 64 photographs of another kind, three random views of each beside it."""
     recipe = PRESETS["caffe-imagenet"]
     evaluation = Samples.open(models / "imagenet-images", recipe)
     labels = read_labels(models / "imagenet-images" / "labels.csv")
     photographs = Samples.open(models / "coco-images" / "images", recipe)
-    return Data(
+    whole = Data(
         calibration=photographs.crops(3, seed=0),
         evaluation=evaluation,
         truth=match_labels(evaluation.names, labels),
         preprocessing=recipe,
     )
+    return (whole,)
 
 
-def _cifar(preset: str) -> Callable[[Path], Data]:
-    def data(models: Path) -> Data:
+def _imagenet_halves(models: Path) -> Sequence[Data]:
+    """Calibrate on images of the same kind: each half of them, for the other half."""
+    recipe = PRESETS["caffe-imagenet"]
+    images = Samples.open(models / "imagenet-images", recipe)
+    labels = read_labels(models / "imagenet-images" / "labels.csv")
+    truth = match_labels(images.names, labels)
+    return tuple(
+        Data(
+            calibration=images[1 - half :: 2],
+            evaluation=images[half::2],
+            truth=truth[half::2],
+            preprocessing=recipe,
+        )
+        for half in (0, 1)
+    )
+
+
+def _cifar(preset: str) -> Callable[[Path], Sequence[Data]]:
+    def data(models: Path) -> Sequence[Data]:
         recipe = PRESETS[preset]
         evaluation = Samples.open(models / "cifar10" / "test_5k.zip", recipe)
         training = Samples.open(models / "cifar10" / "train_25k.zip", recipe)
-        return Data(
+        whole = Data(
             calibration=training.take(512, seed=0),
             evaluation=evaluation,
             truth=labels_from_folders(evaluation.names).classes,
             preprocessing=recipe,
         )
+        return (whole,)
 
     return data
 
 
-def _rows(inputs: NDArray[np.float32], truth: Array) -> Data:
+def _rows(inputs: NDArray[np.float32], truth: Array) -> Sequence[Data]:
     """Split prepared inputs: some drawn at random to calibrate, all others to evaluate."""
     order = np.random.default_rng(0).permutation(len(inputs))
     calibration, evaluation = np.sort(order[:CALIBRATED]), np.sort(order[CALIBRATED:])
@@ -112,23 +131,24 @@ def _rows(inputs: NDArray[np.float32], truth: Array) -> Data:
     def samples(rows: NDArray[np.int64]) -> Samples:
         return Samples([f"row {i}" for i in rows], lambda i: inputs[rows[i]])
 
-    return Data(
+    part = Data(
         calibration=samples(calibration), evaluation=samples(evaluation), truth=truth[evaluation]
     )
+    return (part,)
 
 
-def _keywords(models: Path) -> Data:
+def _keywords(models: Path) -> Sequence[Data]:
     with np.load(models / "kws-dscnn-tf" / "kws01_mfcc_int8.npz") as file:
         steps = file["x"].astype(np.float32) - np.float32(file["zero_point"])
         return _rows((steps * file["scale"])[..., None], file["y"])
 
 
-def _heartbeats(models: Path) -> Data:
+def _heartbeats(models: Path) -> Sequence[Data]:
     table = np.loadtxt(models / "ecg5000-tcn-1d" / "ECG5000_TRAIN.txt", dtype=np.float32)
     return _rows(table[:, None, 1:], table[:, 0].astype(np.int64) - 1)
 
 
-def _tones(models: Path) -> Data:
+def _tones(models: Path) -> Sequence[Data]:
     with np.load(models / "crepe-tiny-1d-pytorch" / "tones500.npz") as file:
         return _rows(file["x"], 1200 * np.log2(file["f0"] / 10))
 
@@ -159,6 +179,12 @@ _ALL = (
         folder="squeezenet-v1.1-caffe",
         source=_in_folder("deploy.prototxt"),
         data=_imagenet,
+    ),
+    Task(
+        name="squeezenet-halves",
+        folder="squeezenet-v1.1-caffe",
+        source=_in_folder("deploy.prototxt"),
+        data=_imagenet_halves,
     ),
     Task(
         name="resnet20",
