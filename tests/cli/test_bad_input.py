@@ -95,7 +95,7 @@ def test_nan_weights(tf2, work):
 @pytest.mark.parametrize(
     ("shape", "part"),
     [
-        ("1,4,12,12", "does not run with inputs of these shapes: image (1, 4, 12, 12)"),
+        ("1,4,12,12", "does not fit its input shapes, image (1, 4, 12, 12)"),
         ("picture=1,3,12,12", "has no input 'picture'; its inputs are image"),
     ],
 )

@@ -212,7 +212,10 @@ def _check_runs(graph: Graph) -> None:
     try:
         session.run(None, random_feeds(graph, np.random.default_rng(0)))
     except Exception as error:  # ONNX Runtime's exceptions share no public base
-        raise ImportModelError(f"the network does not fit its input shapes: {error}") from error
+        shapes = ", ".join(f"{name} {graph.shape(name)}" for name in graph.inputs)
+        raise ImportModelError(
+            f"the network does not fit its input shapes, {shapes}: {error}"
+        ) from error
 
 
 def _prove(graph: Graph) -> None:
