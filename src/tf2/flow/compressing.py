@@ -216,8 +216,8 @@ def _calibration_samples(
 
 
 def _pixel_affine(recipe: Preprocessing | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return x = pixel*gain + offset, where channels are axis 1 of the input."""
-    return recipe.affine() if recipe is not None and recipe.layout == "NCHW" else None
+    """Return (gain, offset) of x = pixel*gain + offset, for inputs made from images."""
+    return recipe.affine() if recipe is not None else None
 
 
 def _tensor_infos(graph: Graph, names: Sequence[str]) -> tuple[TensorInfo, ...]:

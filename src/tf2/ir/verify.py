@@ -138,7 +138,8 @@ def _verify_conv(graph: Graph, node: Node, out: DType) -> None:
     bias, multiplier, shift, *below = per_channel
     _verify_factors(node, multiplier, shift, out)
     if below:
-        _verify_factors(node, *below, out, lowest=-fixed_point.MAX_MULTIPLIER)
+        second, second_shift = below
+        _verify_factors(node, second, second_shift, out, lowest=-fixed_point.MAX_MULTIPLIER)
     _verify_accumulators(graph, node, weight, bias)
 
 
