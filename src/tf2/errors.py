@@ -9,6 +9,11 @@ Tf2Error
 ├── CompressionError        weights, calibration or settings that cannot be compressed
 ├── ModelFileError          a .tf2 file that is truncated, altered, foreign or too new
 ├── EngineError             a model cannot run: wrong inputs, missing engine
+├── ConfigError             an overlay that cannot be built
+├── CompileError            a network that cannot be compiled for an overlay
+│   └── DoesNotFitError     a memory of the overlay is too small; says which and by how much
+├── ProgramError            a program that breaks a rule of the ISA, or was made for another overlay
+├── DeviceError             a device reports an error, or does not answer
 └── MissingExtraError       an optional dependency is absent; says which extra to install
 
 A message has four parts: the thing (file, node, layer), what was found, what is allowed, and what
@@ -64,6 +69,26 @@ class ModelFileError(Tf2Error):
 
 class EngineError(Tf2Error):
     """A model cannot run: wrong inputs, a missing source model, an unknown engine."""
+
+
+class ConfigError(Tf2Error):
+    """An overlay configuration that cannot be built."""
+
+
+class CompileError(Tf2Error):
+    """A network that cannot be compiled for an overlay; the message names the layer."""
+
+
+class DoesNotFitError(CompileError):
+    """A memory of the overlay is too small; says which, by how much, and what would do."""
+
+
+class ProgramError(Tf2Error):
+    """A program that breaks a rule of the ISA, or was made for another overlay."""
+
+
+class DeviceError(Tf2Error):
+    """A device reports an error or does not answer; the message names the layer."""
 
 
 class MissingExtraError(Tf2Error):

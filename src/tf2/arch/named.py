@@ -1,0 +1,44 @@
+"""Configurations with names."""
+
+from __future__ import annotations
+
+from tf2.arch.overlay_config import OverlayConfig
+from tf2.errors import ConfigError
+
+NAMED: dict[str, OverlayConfig] = {
+    config.name: config
+    for config in (
+        # As many lanes as the original TF2 on an Arria 10 GX1150, whose 2,713 M20K hold the
+        # 2.5 MB Feature Buffer; the original's two DDR4 channels give 64 bytes a cycle.
+        OverlayConfig(
+            name="original-3840", outputs=16, pixels=15, inputs=16, feature_rows=10240,
+            filter_words=1024, post_pixels=15, pool_groups=64, ddr_bytes=64,
+        ),
+        # A Lattice ECP5-85F: 208 block RAMs of 18 kbit.
+        OverlayConfig(
+            name="ecp5-85k", outputs=16, pixels=3, inputs=16, feature_rows=5120,
+            filter_words=512, post_pixels=1, pool_groups=64, ddr_bytes=8,
+        ),
+        # Every path of the large ones, in a few seconds of simulation.
+        OverlayConfig(
+            name="test-small", outputs=4, pixels=3, inputs=8, feature_rows=2048,
+            filter_words=128, post_pixels=2, pool_groups=32, ddr_bytes=16,
+        ),
+        OverlayConfig(
+            name="test-mac", outputs=4, pixels=3, inputs=4, lane="mac", feature_rows=2048,
+            filter_words=256, post_pixels=1, pool_groups=32, ddr_bytes=8,
+        ),
+    )
+}  # fmt: skip
+"""The named configurations, by name."""
+
+
+def named_config(name: str) -> OverlayConfig:
+    """Return the configuration of that name.
+
+    Raises:
+        ConfigError: There is none; says which there are.
+    """
+    if name not in NAMED:
+        raise ConfigError(f"there is no configuration {name!r}; there are {', '.join(NAMED)}")
+    return NAMED[name]

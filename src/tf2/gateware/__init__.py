@@ -1,0 +1,1 @@
+"""The overlay as hardware, in Amaranth, one unit a file. Knows no networks."""

@@ -1,0 +1,1 @@
+"""Overlays that run on a computer."""
