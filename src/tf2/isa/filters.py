@@ -92,7 +92,7 @@ def decode_words(data: bytes, config: OverlayConfig) -> NDArray[np.int8]:
     if config.lane == "mac":
         return np.frombuffer(data, dtype=np.int8).reshape(shape)
     pairs = np.frombuffer(data, dtype=np.uint8)
-    codes = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1)
+    codes = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1).astype(np.uint8)
     return pot4.decode(codes).reshape(shape)
 
 

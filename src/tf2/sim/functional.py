@@ -14,11 +14,31 @@ from numpy.typing import NDArray
 
 from tf2.arch import OverlayConfig
 from tf2.errors import ProgramError
-from tf2.isa.filters import block_bytes, decode_parameters, decode_words
+from tf2.isa.filters import Parameters, block_bytes, decode_parameters, decode_words
 from tf2.isa.instructions import End, Instruction, Layer, Load, Pool, Store
 from tf2.isa.layout import from_ddr, to_ddr
+from tf2.isa.program import Program
 from tf2.numerics import fixed_point
 from tf2.numerics.fixed_point import BYTE_MIN
+from tf2.sim.device import RunReport, check_target
+
+
+class FunctionalDevice:
+    """A device whose runs are `FunctionalOverlay`'s; its reports count nothing.
+
+    Args:
+        config: Of the overlay.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        self.config = config
+
+    def run(self, program: Program, arena: NDArray[np.uint8]) -> RunReport:
+        """Run a program over an arena, see `tf2.sim.device.Device`."""
+        check_target(program, arena, self.config)
+        overlay = FunctionalOverlay(self.config, arena, program.filters_address)
+        overlay.run(program.instructions)
+        return RunReport()
 
 
 class FunctionalOverlay:
@@ -110,7 +130,9 @@ class FunctionalOverlay:
                         k += 1
         return seen.reshape(layer.height * layer.width, kernel.length, self.config.inputs)
 
-    def _accumulate(self, layer: Layer, seen: NDArray[np.int8]):  # noqa: ANN202
+    def _accumulate(
+        self, layer: Layer, seen: NDArray[np.int8]
+    ) -> tuple[NDArray[np.int64], Parameters]:
         """Take one block of the filter stream; return (accumulators (positions, N), parameters)."""
         config, length = self.config, layer.kernel.length
         size = block_bytes(length, config)
@@ -129,7 +151,14 @@ class FunctionalOverlay:
             acc -= (weights < 0).sum(axis=(0, 2))
         return acc.astype(np.int32).astype(np.int64), parameters
 
-    def _finish(self, layer: Layer, group: int, acc, parameters, flat) -> None:  # noqa: ANN001
+    def _finish(
+        self,
+        layer: Layer,
+        group: int,
+        acc: NDArray[np.int64],
+        parameters: Parameters,
+        flat: NDArray[np.int8],
+    ) -> None:
         """Rescale, add, pool and write one group of outputs."""
         config, target = self.config, layer.output
         plane, part = divmod(target.first_part + group, config.parts)
@@ -160,7 +189,9 @@ class FunctionalOverlay:
                 )
             self._write(layer, flat, base, at, sums)
 
-    def _add(self, layer: Layer, group: int, y, flat) -> NDArray[np.int8]:  # noqa: ANN001
+    def _add(
+        self, layer: Layer, group: int, y: NDArray[np.int8], flat: NDArray[np.int8]
+    ) -> NDArray[np.int8]:
         residual, config = layer.residual, self.config
         assert residual is not None
         plane, part = divmod(residual.first_part + group, config.parts)
@@ -176,7 +207,14 @@ class FunctionalOverlay:
         rounded = fixed_point.round_half_even_shift(total, residual.shift_out)
         return fixed_point.saturate(rounded + residual.out_zero_point, residual.low, residual.high)
 
-    def _write(self, layer: Layer, flat, base: int, at: slice, values) -> None:  # noqa: ANN001
+    def _write(
+        self,
+        layer: Layer,
+        flat: NDArray[np.int8],
+        base: int,
+        at: slice,
+        values: NDArray[np.integer],
+    ) -> None:
         """Write (height, width, N) bytes, or int32 as four bytes of planes `raw_rows` apart."""
         target = layer.output
         height, width = values.shape[:2]
