@@ -156,7 +156,7 @@ def layer_values(layer: Layer, config: OverlayConfig) -> dict[str, int]:
         "raw": layer.raw, "out_unsigned": layer.zero_point != 0, "low": layer.low,
         "high": layer.high, "height": layer.height, "width": layer.width,
         "out_plane_rows": target.plane_rows, "raw_rows": target.raw_rows,
-        "out_part": target.first_part, "segments_last": w.segments - 1,
+        "out_part": target.first_part % config.parts, "segments_last": w.segments - 1,
         "line_bank": layer.raster_width % config.pixels,
         "line_groups": layer.raster_width // config.pixels,
     }  # fmt: skip
@@ -168,7 +168,7 @@ def layer_values(layer: Layer, config: OverlayConfig) -> dict[str, int]:
         _put_by_wrap(values, name, getattr(w, name))
     _put_emission(values, "x", w.emit_x)
     _put_emission(values, "y", w.emit_y)
-    _put_residual(values, layer, w.residual)
+    _put_residual(values, layer, config, w.residual)
     _put_pool(values, layer)
     stride = 2 if values["pool_stride2"] else 1
     for i, lane in enumerate(w.lanes):
@@ -184,7 +184,9 @@ def layer_values(layer: Layer, config: OverlayConfig) -> dict[str, int]:
     return values
 
 
-def _put_residual(values: dict[str, int], layer: Layer, rows: tuple[int, int]) -> None:
+def _put_residual(
+    values: dict[str, int], layer: Layer, config: OverlayConfig, rows: tuple[int, int]
+) -> None:
     r = layer.residual
     _put_by_wrap(values, "residual_row", rows if r else (0, 0))
     values |= {
@@ -194,7 +196,8 @@ def _put_residual(values: dict[str, int], layer: Layer, rows: tuple[int, int]) -
         "shift_out": r.shift_out if r else 0,
         "sum_unsigned": r is not None and r.out_zero_point != 0,
         "sum_low": r.low if r else -128, "sum_high": r.high if r else 127,
-        "residual_plane_rows": r.plane_rows if r else 0, "residual_part": r.first_part if r else 0,
+        "residual_plane_rows": r.plane_rows if r else 0,
+        "residual_part": r.first_part % config.parts if r else 0,
     }  # fmt: skip
 
 

@@ -37,7 +37,8 @@ class Lane:
         in_y: As in_x.
         in_bank: Bank of that position, of every group.
         in_row: Row of it, base row included.
-        out: Where its output goes, base row included; meaningful where one is emitted.
+        out: Where its output goes, base row and first plane included; meaningful where one is
+            emitted.
         residual: As out, of the residual.
     """
 
@@ -227,7 +228,8 @@ def _lane(layer: Layer, config: OverlayConfig, index: int) -> Lane:
     residual = (0, 0)
     if layer.residual:
         bank, row = split(y * layer.residual.pitch + x, p)
-        residual = (bank, row + layer.residual.base_row)
+        plane = layer.residual.first_part // config.parts
+        residual = (bank, row + layer.residual.base_row + plane * layer.residual.plane_rows)
     return Lane(
         x=x,
         y=y,
@@ -235,7 +237,10 @@ def _lane(layer: Layer, config: OverlayConfig, index: int) -> Lane:
         in_y=in_y,
         in_bank=in_bank,
         in_row=in_row + source.base_row,
-        out=(out_bank, out_row + target.base_row),
+        out=(
+            out_bank,
+            out_row + target.base_row + target.first_part // config.parts * target.plane_rows,
+        ),
         residual=residual,
     )
 
@@ -348,6 +353,8 @@ def _interval(layer: Layer, config: OverlayConfig, write_cycles: int) -> int:
     """Return the cycles a group takes: the longest of its stages."""
     if layer.pool is not None and layer.pool.kind == "sum":
         drain = -(-(config.pixels + SUM_DRAIN_CYCLES) // layer.groups)
-        return max(layer.kernel.length, config.post_beats, drain)
+        # A residual read a group; beside it the sum's write, now and then, must find a free cycle.
+        port = 2 if layer.residual else 1
+        return max(layer.kernel.length, config.post_beats, drain, port)
     port = write_cycles + (1 if layer.residual else 0)
     return max(layer.kernel.length, config.post_beats, port)
