@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 Bench = Callable[[Any], Awaitable[None]]
 
 
+PERIOD = 1e-6
+"""Of the clock, in simulated seconds."""
+
+
 class DeadlineError(AssertionError):
     """The run took more cycles than it may."""
 
@@ -31,11 +35,11 @@ def run_benches(
     """
 
     async def watchdog(ctx: Any) -> None:
-        await ctx.tick().repeat(deadline_cycles)
+        await ctx.delay(deadline_cycles * PERIOD)
         raise DeadlineError(f"not finished after {deadline_cycles} cycles")
 
     simulator = Simulator(dut)
-    simulator.add_clock(1e-6)
+    simulator.add_clock(PERIOD)
     for bench in benches:
         simulator.add_testbench(bench)
     for bench in (*background, watchdog):
@@ -75,7 +79,7 @@ def run_fixed(
         previous = dict.fromkeys(driven, 0)
         for cycle in (*inputs, *[{}] * drain):
             for name, value in driven.items():
-                wanted = cycle.get(name, 0)
+                wanted = int(cycle.get(name, 0))
                 if wanted != previous[name]:
                     ctx.set(value, wanted)
                     previous[name] = wanted

@@ -1,0 +1,105 @@
+"""One output channel: its filters, and a dot product and an accumulator for each position."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from tf2.arch import OverlayConfig
+from tf2.gateware.dot_product import DotProduct
+from tf2.gateware.lane import DECODED, decode, weight_shape
+from tf2.gateware.pipeline import delayed
+from tf2.gateware.shared_module import shared
+from tf2.gateware.signatures import features_layout, word_bits
+
+
+class PE(wiring.Component):
+    """Sum the products of one output channel over the filter words of a group, for P positions.
+
+    A weight is decoded once and shared by the P positions. Initiation interval 1; nothing stalls:
+    a cycle without `valid` is a pause.
+
+    Timing: a word named by `address` meets the features that arrive `FEATURES_AFTER` cycles later;
+    `sums` is there `latency(config)` cycles after the `last` one, and keeps its value until the
+    next. A word written in cycle w may be named from cycle w on, and a word named in cycle w may be
+    overwritten from cycle w on.
+
+    Members: write_en, write_address, write_word In: C weights into the Filter Cache; valid, first,
+    last, address In; features In: P x C x signed(8); sums Out: P x signed(32), wrapping.
+    """
+
+    FEATURES_AFTER = 4
+    """Cycles: the address register, the memory, its output register, the decoder's register."""
+
+    def __init__(self, config: OverlayConfig) -> None:
+        self._config = config
+        super().__init__({
+            "write_en": In(1),
+            "write_address": In(word_bits(config)),
+            "write_word": In(data.ArrayLayout(weight_shape(config.lane), config.inputs)),
+            "valid": In(1),
+            "first": In(1),
+            "last": In(1),
+            "address": In(word_bits(config)),
+            "features": In(features_layout(config)),
+            "sums": Out(data.ArrayLayout(signed(32), config.pixels)),
+        })  # fmt: skip
+
+    @classmethod
+    def latency(cls, config: OverlayConfig) -> int:
+        """Return the cycles from `last` to its `sums`."""
+        return cls.FEATURES_AFTER + DotProduct.latency(config.inputs) + 1
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        weights = self._weights(m)
+        to_sums = self.latency(self._config) - 1
+        valid = delayed(m, self.valid, to_sums, reset=True, name="valid")
+        first = delayed(m, self.first, to_sums, name="first")
+        last = delayed(m, self.last, to_sums, name="last")
+        for p in range(self._config.pixels):
+            dot = DotProduct(self._config.lane, self._config.inputs)
+            m.submodules[f"dot_{p}"] = shared(dot, "dot_product", platform)
+            accumulator = Signal(signed(32), name=f"accumulator_{p}", reset_less=True)
+            drain = Signal(signed(32), name=f"drain_{p}", reset_less=True)
+            total = Signal(signed(32), name=f"total_{p}")
+            m.d.comb += [
+                Value.cast(dot.features).eq(Value.cast(self.features[p])),
+                Value.cast(dot.weights).eq(weights),
+                total.eq(Mux(first, 0, accumulator) + dot.sum),
+                self.sums[p].eq(drain),
+            ]
+            with m.If(valid):
+                m.d.sync += accumulator.eq(total)
+            with m.If(valid & last):
+                m.d.sync += drain.eq(total)
+        return m
+
+    def _weights(self, m: Module) -> Signal:
+        """Return the decoded weights of the word named 4 cycles ago, through the Filter Cache."""
+        config = self._config
+        cache = memory.Memory(
+            shape=len(Value.cast(self.write_word)),
+            depth=config.filter_words,
+            init=[],
+            attrs={"no_rw_check": 1},
+        )
+        m.submodules.cache = cache
+        write, read = cache.write_port(), cache.read_port()
+        m.d.comb += [
+            write.en.eq(delayed(m, self.write_en, 1, reset=True, name="write_en")),
+            write.addr.eq(delayed(m, self.write_address, 1, name="write_address")),
+            write.data.eq(delayed(m, Value.cast(self.write_word), 1, name="write_word")),
+            read.addr.eq(delayed(m, self.address, 1, name="address")),
+        ]
+        word = Signal(data.ArrayLayout(weight_shape(config.lane), config.inputs), reset_less=True)
+        decoded = Signal(data.ArrayLayout(DECODED[config.lane], config.inputs), reset_less=True)
+        m.d.sync += word.eq(read.data)
+        m.d.sync += [
+            Value.cast(decoded[i]).eq(decode(Value.cast(word[i]), config.lane))
+            for i in range(config.inputs)
+        ]
+        return Value.cast(decoded)

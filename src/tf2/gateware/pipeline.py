@@ -1,0 +1,25 @@
+"""Registers in a row: a value some cycles later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Signal, Value
+
+
+def delayed(m: Module, value: Any, cycles: int, *, reset: bool = False, name: str = "late") -> Any:
+    """Return the value as it was `cycles` cycles ago, as a value of the same shape.
+
+    Args:
+        m: Where the registers are added.
+        value: Anything with a shape.
+        cycles: 0 gives the value itself.
+        reset: Whether the registers are 0 after a reset: for valid bits and strobes.
+        name: Of the registers.
+    """
+    shape = value.shape() if hasattr(value, "shape") else Value.cast(value).shape()
+    for stage in range(1, cycles + 1):
+        register = Signal(shape, name=f"{name}_{stage}", reset_less=not reset)
+        m.d.sync += register.eq(value)
+        value = register
+    return value
