@@ -15,7 +15,7 @@ from tf2.isa.instructions import Layer
 from tf2.isa.program import Program
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Counters:
     """What the overlay counted from the start of a run on.
 

