@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bench import pack, run_fixed, unpack
+from bench import pack, run_fixed
 
 from tf2.gateware.dot_product import DotProduct
 from tf2.numerics import pot4

@@ -12,7 +12,7 @@ from tf2.arch import OverlayConfig
 from tf2.gateware.dot_product import DotProduct
 from tf2.gateware.lane import DECODED, decode, weight_shape
 from tf2.gateware.pipeline import delayed
-from tf2.gateware.shared_module import shared
+from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import features_layout, word_bits
 
 
@@ -61,8 +61,7 @@ class PE(wiring.Component):
         first = delayed(m, self.first, to_sums, name="first")
         last = delayed(m, self.last, to_sums, name="last")
         for p in range(self._config.pixels):
-            dot = DotProduct(self._config.lane, self._config.inputs)
-            m.submodules[f"dot_{p}"] = shared(dot, "dot_product", platform)
+            dot = add_shared(m, f"dot_{p}", "dot_product", self._dot_product, platform)
             accumulator = Signal(signed(32), name=f"accumulator_{p}", reset_less=True)
             drain = Signal(signed(32), name=f"drain_{p}", reset_less=True)
             total = Signal(signed(32), name=f"total_{p}")
@@ -77,6 +76,9 @@ class PE(wiring.Component):
             with m.If(valid & last):
                 m.d.sync += drain.eq(total)
         return m
+
+    def _dot_product(self) -> DotProduct:
+        return DotProduct(self._config.lane, self._config.inputs)
 
     def _weights(self, m: Module) -> Signal:
         """Return the decoded weights of the word named 4 cycles ago, through the Filter Cache."""

@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tf2.arch import OverlayConfig
 from tf2.gateware.pe import PE
 from tf2.gateware.pipeline import delayed
-from tf2.gateware.shared_module import shared
+from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import FREE_DELAY, Drain, FilterWrite, Issue, features_layout
 
 
@@ -57,8 +57,7 @@ class PEArray(wiring.Component):
             )
         )  # fmt: skip
         for n in range(self._config.outputs):
-            pe = PE(self._config)
-            m.submodules[f"pe_{n}"] = shared(pe, "pe", platform)
+            pe = add_shared(m, f"pe_{n}", "pe", lambda: PE(self._config), platform)
             m.d.comb += [
                 pe.write_en.eq(write.en),
                 pe.write_address.eq(write.address),

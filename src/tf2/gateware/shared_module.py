@@ -6,17 +6,18 @@ text for Verilator. Converted once they take 3 s, and Verilator may keep the cop
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.back import verilog
-from amaranth.hdl import ClockSignal, Instance, ResetSignal, Value
+from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
 _KEEP = "/*verilator no_inline_module*/"
 
 
 class SharedModules:
-    """The platform of a Verilog conversion: collects the modules that `shared` asks for.
+    """The platform of a Verilog conversion: collects the modules that `add_shared` asks for.
 
     Give it as `platform` to `amaranth.back.verilog.convert`; `texts` then belongs to the result.
 
@@ -26,28 +27,44 @@ class SharedModules:
 
     def __init__(self) -> None:
         self.texts: dict[str, str] = {}
+        self._signatures: dict[str, wiring.Signature] = {}
 
-    def instance(self, unit: wiring.Component, name: str) -> Instance:
-        """Return an instance of the module of that name, connected to the unit's members."""
+    def signature(self, name: str, make: Callable[[], wiring.Component]) -> wiring.Signature:
+        """Return the signature of the module of that name, converted when first asked for."""
         if name not in self.texts:
-            text = verilog.convert(unit, name=name, platform=self, emit_src=False)
+            unit = make()
+            text = verilog.convert(
+                unit, name=name, platform=self, emit_src=False, strip_internal_attrs=True
+            )
             self.texts[name] = _not_inlined(text, name)
-        ports = {
-            f"{'i' if member.flow == wiring.In else 'o'}_{'__'.join(map(str, path))}": Value.cast(v)
-            for path, member, v in unit.signature.flatten(unit)
-        }
-        return Instance(name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+            self._signatures[name] = unit.signature
+        return self._signatures[name]
 
 
-def shared(unit: wiring.Component, name: str, platform: Any) -> Any:
-    """Return the unit to be added as a submodule: itself, or an instance of its shared module.
+def add_shared(
+    m: Module, label: str, name: str, make: Callable[[], wiring.Component], platform: Any
+) -> Any:
+    """Add a submodule of which there are many, and return the interface to connect.
 
     Args:
-        unit: All units of one name must be alike: the same class and the same arguments.
-        name: Of the module.
+        m: The module that gets it.
+        label: Of the submodule in m.
+        name: Of the shared module: all units of one name must be alike, class and arguments.
+        make: Makes the unit.
         platform: As given to `elaborate`; a `SharedModules` shares, anything else does not.
     """
-    return platform.instance(unit, name) if isinstance(platform, SharedModules) else unit
+    if not isinstance(platform, SharedModules):
+        unit = make()
+        m.submodules[label] = unit
+        return unit
+    signature = platform.signature(name, make)
+    interface = signature.create(path=(label,))
+    ports = {
+        f"{'i' if member.flow == wiring.In else 'o'}_{'__'.join(map(str, path))}": Value.cast(value)
+        for path, member, value in signature.flatten(interface)
+    }
+    m.submodules[label] = Instance(name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
+    return interface
 
 
 def _not_inlined(text: str, name: str) -> str:

@@ -1,0 +1,69 @@
+"""A residual byte added to a layer's byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tf2.gateware.requantize import RANGE
+from tf2.gateware.round_clip import RoundClip
+
+ADD_SETTINGS = {
+    "enable": In(1), "y_unsigned": In(1), "r_unsigned": In(1), "shift_y": In(4), "shift_r": In(4),
+    "shift_out": In(4),
+}  # fmt: skip
+"""Members that are constant while values are under way, fields of `isa.Residual`; `*_unsigned`: the
+zero point is -128, else 0. Without `enable` y goes through unchanged, whatever the others are."""
+
+
+class ResidualAdd(wiring.Component):
+    """Give the sum of two bytes as `isa.Residual` defines it: two shifts, one rounding.
+
+    Latency 5 cycles; initiation interval 1; nothing stalls.
+
+    Members: y, r In: bytes; `ADD_SETTINGS` In; `RANGE` In: of the sum; byte Out.
+    """
+
+    LATENCY = 2 + RoundClip.LATENCY
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "y": In(signed(8)),
+                "r": In(signed(8)),
+                **ADD_SETTINGS,
+                **RANGE,
+                "byte": Out(signed(8)),
+            }
+        )
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.round_clip = round_clip = RoundClip(25)
+
+        def above_zero(byte: Signal, is_unsigned: Signal, name: str) -> Signal:
+            value = Signal(signed(9), name=name)
+            m.d.comb += value.eq(byte + Mux(is_unsigned & self.enable, 128, 0))
+            return value
+
+        y = above_zero(self.y, self.y_unsigned, "y_value")
+        r = above_zero(self.r, self.r_unsigned, "r_value")
+        y_term, r_term = (Signal(signed(24), name=n, reset_less=True) for n in ("y_term", "r_term"))
+        total = Signal(signed(25), reset_less=True)
+        m.d.sync += [
+            y_term.eq(y << Mux(self.enable, self.shift_y, 0)),
+            r_term.eq(Mux(self.enable, r << self.shift_r, 0)),
+            total.eq(y_term + r_term),
+        ]
+        m.d.comb += [
+            round_clip.value.eq(total),
+            round_clip.shift.eq(Mux(self.enable, self.shift_out, 0)),
+            round_clip.zero_point_low.eq(self.zero_point_low & self.enable),
+            round_clip.low.eq(Mux(self.enable, self.low, -128)),
+            round_clip.high.eq(Mux(self.enable, self.high, 127)),
+            self.byte.eq(round_clip.byte),
+        ]
+        return m
