@@ -12,7 +12,7 @@ from amaranth.lib.wiring import In, Out, Signature
 from amaranth.hdl import signed, unsigned
 
 from tf2.arch import OverlayConfig
-from tf2.isa.encoding import TRANSFER_FIELDS, Field, layer_fields
+from tf2.isa.encoding import BANK, SIZE, TRANSFER_FIELDS, Field, layer_fields
 
 PARAMETER_SLOTS = 8
 """Blocks of parameters held on chip: that many groups of outputs may be under way or loaded."""
@@ -120,6 +120,69 @@ class Issue(Signature):
             "slot": Out(range(PARAMETER_SLOTS)),
             "group_first": Out(1),
             "group_last": Out(1),
+        })  # fmt: skip
+
+
+class Tap(Signature):
+    """Scheduler -> Feature Read: what the issue of the same cycle reads, relative to its lanes.
+
+    Members: bank, row: positions from the lane's first tap, the channel word's plane included; y, x:
+    rows and columns of the map from there.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        super().__init__({
+            "bank": Out(BANK),
+            "row": Out(row_bits(config)),
+            "y": Out(SIZE + 1),
+            "x": Out(SIZE + 1),
+        })  # fmt: skip
+
+
+class BankRead(Signature):
+    """Feature Read -> Feature Buffer, port A: a word of every bank.
+
+    Members: en; rows: of each bank; data: `FeatureBuffer.LATENCY` cycles later.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        super().__init__({
+            "en": Out(1),
+            "rows": Out(data.ArrayLayout(row_bits(config), config.pixels)),
+            "data": In(row_layout(config)),
+        })  # fmt: skip
+
+
+class BankWrite(Signature):
+    """Feature Writer -> Feature Buffer, port B: N bytes of any banks, at once.
+
+    Members: valid: the port is taken; en: which banks; part: of their words; rows; bytes, by bank.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        super().__init__({
+            "valid": Out(1),
+            "en": Out(config.pixels),
+            "part": Out(range(config.parts)),
+            "rows": Out(data.ArrayLayout(row_bits(config), config.pixels)),
+            "bytes": Out(bytes_layout(config)),
+        })  # fmt: skip
+
+
+class BankRequest(Signature):
+    """Residual Reader -> Feature Buffer, port B: a word of every bank, when the port is free.
+
+    Members: request: a stream of the rows of each bank; response_valid, response: its words,
+    `FeatureBuffer.LATENCY` cycles after it was taken, in order; they cannot be held up.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        super().__init__({
+            "request": Out(stream.Signature(
+                data.ArrayLayout(row_bits(config), config.pixels)
+            )),
+            "response_valid": In(1),
+            "response": In(row_layout(config)),
         })  # fmt: skip
 
 
