@@ -157,8 +157,8 @@ def layer_values(layer: Layer, config: OverlayConfig) -> dict[str, int]:
         "high": layer.high, "height": layer.height, "width": layer.width,
         "out_plane_rows": target.plane_rows, "raw_rows": target.raw_rows,
         "out_part": target.first_part % config.parts, "segments_last": w.segments - 1,
-        "line_bank": layer.raster_width % config.pixels,
-        "line_groups": layer.raster_width // config.pixels,
+        "line_bank": layer.raster_width % layer.lanes,
+        "line_groups": layer.raster_width // layer.lanes,
     }  # fmt: skip
     for name in ("tap_word", "tap_x", "tap_y", "tap_z", "out_dx", "out_dy"):
         _put_split(values, name, getattr(w, name))

@@ -100,7 +100,7 @@ class Walk:
         emit_x: Columns that emit an output.
         emit_y: Rows.
         segments: Write cycles of a group; more than 1: row by row of the raster, else all at once.
-        write_cycles: segments, times 4 for raw layers.
+        write_cycles: segments; for raw layers 4 beats, each the larger of segments and post_beats.
         interval: Cycles from a group to the next.
     """
 
@@ -129,7 +129,10 @@ class Walk:
 
 
 SUM_DRAIN_CYCLES = 12
-"""Cycles beyond P that a fused sum needs between the ends of two groups of outputs."""
+"""Cycles beyond N that a fused sum needs between the ends of two groups of outputs."""
+
+POOL_CYCLES = 3
+"""Cycles from a group to the next one that may read its line of a max pooling."""
 
 
 @lru_cache(maxsize=4096)
@@ -168,7 +171,8 @@ def walk(layer: Layer, config: OverlayConfig) -> Walk:
     residual_pitch = layer.residual.pitch if layer.residual else width
     emit_x, emit_y = _emissions(layer)
     segments = _segments(layer, config)
-    write_cycles = segments * (4 if layer.raw else 1)
+    raw = layer.raw and layer.pool is None
+    write_cycles = 4 * max(segments, config.post_beats) if raw else segments
     return Walk(
         lanes=tuple(_lane(layer, config, i) for i in range(p)),
         advance_x=advance_x,
@@ -352,9 +356,12 @@ def _meet(emitted: NDArray[np.bool_], bank: NDArray[np.int64], pixels: int) -> b
 def _interval(layer: Layer, config: OverlayConfig, write_cycles: int) -> int:
     """Return the cycles a group takes: the longest of its stages."""
     if layer.pool is not None and layer.pool.kind == "sum":
-        drain = -(-(config.pixels + SUM_DRAIN_CYCLES) // layer.groups)
+        drain = -(-(config.outputs + SUM_DRAIN_CYCLES) // layer.groups)
         # A residual read a group; beside it the sum's write, now and then, must find a free cycle.
         port = 2 if layer.residual else 1
         return max(layer.kernel.length, config.post_beats, drain, port)
     port = write_cycles + (1 if layer.residual else 0)
-    return max(layer.kernel.length, config.post_beats, port)
+    line = 1
+    if layer.pool is not None and layer.pool.size > 1:
+        line = -(-POOL_CYCLES // max(1, layer.raster_width // layer.lanes))
+    return max(layer.kernel.length, config.post_beats, port, line)

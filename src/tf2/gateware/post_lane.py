@@ -1,0 +1,51 @@
+"""One lane of post-processing: rescaling, then the residual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from tf2.gateware.requantize import MULTIPLIERS, RANGE, Requantize
+from tf2.gateware.residual_add import ADD_SETTINGS, ResidualAdd
+
+
+class PostLane(wiring.Component):
+    """Give a byte of an accumulator: `Requantize`, then `ResidualAdd`.
+
+    Latency 11 cycles; initiation interval 1; nothing stalls. The residual is taken
+    `RESIDUAL_AFTER` cycles after its accumulator.
+
+    Members: acc In: signed(32); `MULTIPLIERS` In; `RANGE` In: of the rescaling; residual In: byte;
+    `ADD_SETTINGS` In; sum_zero_point_low, sum_low, sum_high In: range of the sum; byte Out.
+    """
+
+    RESIDUAL_AFTER = Requantize.LATENCY
+    LATENCY = Requantize.LATENCY + ResidualAdd.LATENCY
+
+    def __init__(self) -> None:
+        super().__init__({
+            "acc": In(signed(32)), **MULTIPLIERS, **RANGE,
+            "residual": In(signed(8)), **ADD_SETTINGS,
+            **{f"sum_{name}": member for name, member in RANGE.items()},
+            "byte": Out(signed(8)),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        m.submodules.requantize = requantize = Requantize()
+        m.submodules.residual_add = add = ResidualAdd()
+        m.d.comb += [
+            getattr(requantize, name).eq(getattr(self, name))
+            for name in ("acc", *MULTIPLIERS, *RANGE)
+        ]
+        m.d.comb += [getattr(add, name).eq(getattr(self, name)) for name in ADD_SETTINGS]
+        m.d.comb += [getattr(add, name).eq(getattr(self, f"sum_{name}")) for name in RANGE]
+        m.d.comb += [
+            add.y.eq(requantize.byte),
+            add.r.eq(self.residual),
+            self.byte.eq(add.byte),
+        ]
+        return m
