@@ -7,6 +7,7 @@ Tf2Error
 ├── PassError               a pass failed; names the pass
 ├── DataError               images, arrays, labels or preprocessing that cannot be used
 ├── CompressionError        weights, calibration or settings that cannot be compressed
+├── TrainingError           a network, data or checkpoint that training cannot go on with
 ├── ModelFileError          a .tf2 file that is truncated, altered, foreign or too new
 ├── EngineError             a model cannot run: wrong inputs, missing engine
 ├── ConfigError             an overlay that cannot be built
@@ -61,6 +62,10 @@ class DataError(Tf2Error):
 
 class CompressionError(Tf2Error):
     """Weights, calibration data or settings that cannot be compressed."""
+
+
+class TrainingError(Tf2Error):
+    """A network, data or checkpoint that training cannot go on with: NaN, a foreign checkpoint."""
 
 
 class ModelFileError(Tf2Error):
