@@ -11,6 +11,9 @@ from amaranth.hdl import Value
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
+from tf2.arch import OverlayConfig
+from tf2.isa.encoding import layer_fields, pack_fields
+
 Bench = Callable[[Any], Awaitable[None]]
 
 
@@ -107,3 +110,9 @@ def unpack(
     count = int(np.prod(shape))
     values = [(((packed >> (i * bits)) & mask) ^ sign) - sign for i in range(count)]
     return np.array(values, dtype=np.int64).reshape(shape)
+
+
+def layer_fields_word(config: OverlayConfig, **values: int) -> int:
+    """Return the bits of a `Layer` whose fields are 0 but for those given."""
+    fields = layer_fields(config)
+    return pack_fields(fields, {field.name: values.get(field.name, 0) for field in fields})
