@@ -80,10 +80,10 @@ def encode_words(weights: NDArray[np.integer], config: OverlayConfig) -> bytes:
     """Return filter words of integer weights (words, N, C): 0 or +-2**k, or int8 for "mac"."""
     if config.lane == "mac":
         return np.ascontiguousarray(weights, dtype=np.int8).tobytes()
-    codes = pot4.encode(weights).reshape(-1)
-    if codes.size % 2:
-        codes = np.append(codes, np.uint8(pot4.ZERO))
-    return (codes[0::2] | (codes[1::2] << 4)).astype(np.uint8).tobytes()
+    codes = pot4.encode(weights).reshape(len(weights), -1)
+    if codes.shape[1] == 1:  # the upper half of the byte is never looked at
+        codes = np.pad(codes, ((0, 0), (0, 1)), constant_values=pot4.ZERO)
+    return (codes[:, 0::2] | (codes[:, 1::2] << 4)).astype(np.uint8).tobytes()
 
 
 def decode_words(data: bytes, config: OverlayConfig) -> NDArray[np.int8]:
@@ -92,7 +92,8 @@ def decode_words(data: bytes, config: OverlayConfig) -> NDArray[np.int8]:
     if config.lane == "mac":
         return np.frombuffer(data, dtype=np.int8).reshape(shape)
     pairs = np.frombuffer(data, dtype=np.uint8)
-    codes = np.stack([pairs & 15, pairs >> 4], axis=1).reshape(-1).astype(np.uint8)
+    codes = np.stack([pairs & 15, pairs >> 4], axis=1).astype(np.uint8)
+    codes = codes.reshape(-1, 2 * config.filter_word_bytes)[:, : config.outputs * config.inputs]
     return pot4.decode(codes).reshape(shape)
 
 

@@ -204,6 +204,13 @@ def _hash(*parts: str) -> str:
     return digest.hexdigest()[:32]
 
 
+def write_whole(target: Path, text: str) -> None:
+    """Write a text to the cache; it is there completely or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _appearing(target) as path:
+        path.write_text(text)
+
+
 @contextmanager
 def _locked(target: Path) -> Iterator[None]:
     """Hold the lock of a file or folder of the cache; others wait."""
