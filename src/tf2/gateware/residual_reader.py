@@ -41,7 +41,7 @@ class ResidualReader(wiring.Component):
     """
 
     DEPTH = 8
-    FIRST_LATENCY = 5 + FeatureBuffer.LATENCY  # cycles from start to the first group, port free
+    FIRST_LATENCY = 4 + FeatureBuffer.LATENCY  # cycles from start to the first group, port free
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
