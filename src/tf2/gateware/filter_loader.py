@@ -1,0 +1,151 @@
+"""Streams filters and parameters from DDR into the array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from tf2.arch import OverlayConfig
+from tf2.gateware.assembler import Assembler
+from tf2.gateware.axi import ADDRESS_BITS
+from tf2.gateware.decoder import BLOCKS
+from tf2.gateware.serializer import Serializer
+from tf2.gateware.signatures import (
+    PARAMETER_SLOTS,
+    DdrRead,
+    FilterWrite,
+    ParameterWrite,
+    word_bits,
+)
+from tf2.gateware.stretch_reader import StretchReader
+
+PREFETCH_BEATS = 128
+"""Beats of the filter stream read ahead of the Filter Cache: as many as may be under way."""
+
+
+class FilterLoader(wiring.Component):
+    """Fill the ring of filter words, and the slots of parameters, as far ahead as there is room.
+
+    Begins when its reset ends and knows no layers but their blocks: the next layer's filters follow
+    at once. Latency 4 from `ddr.beat_valid` to `filter_write` where a word is a beat; initiation
+    interval 1 beat and 1 word a cycle; stops, and in the end no longer asks, where the ring or the
+    slots are full.
+
+    Members: address In(40), size In(40): of the filter stream in bytes, stable; blocks
+    In(stream(BLOCKS)): of each layer, taken with its last word; ddr Out(DdrRead); filter_write,
+    parameter_write Out; filters_loaded Out(log2(filter_words) + 1): words written from the start on,
+    wraps, counts a word in the cycle after it was written; filters_freed In: those that may be
+    overwritten, counted likewise; block_done In: strobe, one slot is free again.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        self._config = config
+        super().__init__({
+            "address": In(ADDRESS_BITS),
+            "size": In(ADDRESS_BITS),
+            "blocks": In(stream.Signature(BLOCKS)),
+            "ddr": Out(DdrRead(config)),
+            "filter_write": Out(FilterWrite(config)),
+            "parameter_write": Out(ParameterWrite(config)),
+            "filters_loaded": Out(word_bits(config) + 1),
+            "filters_freed": In(word_bits(config) + 1),
+            "block_done": In(1),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        words = self._words(m)
+        parameters, last = Signal(), Signal()  # the word at hand: of parameters; the last of such
+        room, slot_free, moves = Signal(), Signal(), Signal()
+        m.d.comb += [
+            moves.eq(words.valid & self.blocks.valid & Mux(parameters, slot_free, room)),
+            words.ready.eq(moves),
+        ]
+        self._place(m, parameters, last, moves)
+        self._write_filters(m, words.payload, moves & ~parameters, room)
+        self._write_parameters(m, words.payload, moves & parameters, last, slot_free)
+        return m
+
+    def _words(self, m: Module) -> Any:
+        """Return the filter stream as a stream of filter words."""
+        config = self._config
+        beat, word = 8 * config.ddr_bytes, 8 * config.filter_word_bytes
+        m.submodules.reader = reader = StretchReader(config, depth=PREFETCH_BEATS)
+        connect(m, reader.ddr, flipped(self.ddr))
+        started = Signal()
+        beat_bits = (config.ddr_bytes - 1).bit_length()
+        filled_up = Signal(ADDRESS_BITS + 1)
+        m.d.comb += [
+            filled_up.eq(self.size + config.ddr_bytes - 1),
+            reader.stretch.valid.eq(~started),
+            reader.stretch.payload.address.eq(self.address),
+            reader.stretch.payload.beats.eq(filled_up[beat_bits:]),
+        ]
+        m.d.sync += started.eq(1)  # the first stretch is taken at once
+        if word < beat:
+            m.submodules.words = cut = Serializer(width=beat, beat_width=word)
+            connect(m, reader.beats, cut.word)
+            return cut.beats
+        m.submodules.words = joined = Assembler(width=beat, count=word // beat)
+        connect(m, reader.beats, joined.beats)
+        return joined.word
+
+    def _place(self, m: Module, parameters: Signal, last: Signal, moves: Signal) -> None:
+        """Follow where in its block, and in its layer, the word at hand lies."""
+        blocks = self.blocks.payload
+        in_words = Signal()
+        index, block = Signal(20), Signal(12)
+        last_block = Signal()
+        m.d.comb += [
+            parameters.eq(~in_words),
+            last.eq(index == Mux(in_words, blocks.length_last, self._config.parameter_words - 1)),
+            last_block.eq(block == blocks.out_groups_last),
+            self.blocks.ready.eq(moves & in_words & last & last_block),
+        ]
+        with m.If(moves):
+            m.d.sync += index.eq(index + 1)
+            with m.If(last):
+                m.d.sync += [index.eq(0), in_words.eq(~in_words)]
+                with m.If(in_words):
+                    m.d.sync += block.eq(Mux(last_block, 0, block + 1))
+
+    def _write_filters(self, m: Module, word: Any, moves: Any, room: Signal) -> None:
+        write, loaded = self.filter_write, self.filters_loaded
+        taken = Signal.like(loaded)  # as `loaded`, and the word that is being written
+        held = Signal.like(loaded)
+        m.d.comb += [
+            held.eq(taken - self.filters_freed),
+            room.eq(~held[-1]),  # held == filter_words: full
+        ]
+        m.d.sync += [
+            write.en.eq(moves),
+            write.address.eq(taken),
+            Value.cast(write.word).eq(word),
+            taken.eq(taken + moves),
+            loaded.eq(taken),
+        ]
+
+    def _write_parameters(
+        self, m: Module, word: Any, moves: Any, last: Signal, slot_free: Signal
+    ) -> None:
+        write = self.parameter_write
+        used = Signal(range(PARAMETER_SLOTS + 1))
+        gathered = Value.cast(write.parameters)
+        width = len(word)
+        index = Signal(range(self._config.parameter_words))
+        m.d.comb += slot_free.eq(used != PARAMETER_SLOTS)
+        m.d.sync += [
+            write.en.eq(moves & last),
+            used.eq(used + (moves & last) - self.block_done),
+        ]
+        with m.If(write.en):
+            m.d.sync += write.slot.eq(write.slot + 1)
+        with m.If(moves):
+            m.d.sync += index.eq(Mux(last, 0, index + 1))
+            for k in range(self._config.parameter_words):
+                part = gathered[k * width : (k + 1) * width]
+                with m.If(index == k):
+                    m.d.sync += part.eq(word)
