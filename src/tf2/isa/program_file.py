@@ -2,22 +2,23 @@
 
 ::
 
-    0   8  "TF2PROG\\0"
+    0   8  "TF2PROG" and a zero
     8   4  version, little-endian as all numbers
     12  4  bytes of the JSON text
     16  8  bytes of the filter stream
     24  32 SHA-256 of everything else, in this order
     56     JSON text, filter stream
 
-The JSON text holds the configuration, the instructions and the ports: the fields of their classes, by
-name. Reading gives what was written or an error; it does not say that the program may run, which
-is `tf2.isa.verify`'s to say.
+The JSON text holds the configuration, the instructions and the ports: the fields of their classes,
+by name. Reading gives what was written or an error; it does not say that the program may run,
+which is `tf2.isa.verify`'s to say.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import struct
 from dataclasses import MISSING, asdict, fields, is_dataclass
 from types import NoneType, UnionType
@@ -49,7 +50,7 @@ def program_bytes(program: Program) -> bytes:
         "filters_address": program.filters_address,
         "arena_bytes": program.arena_bytes,
     }
-    text = json.dumps(content, separators=(",", ":")).encode()
+    text = json.dumps(content, separators=(",", ":"), default=operator.index).encode()
     digest = _digest(VERSION, text, program.filters)
     return (
         _HEAD.pack(MAGIC, VERSION, len(text), len(program.filters), digest) + text + program.filters

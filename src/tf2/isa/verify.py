@@ -81,6 +81,7 @@ def _layer_rules(layer: Layer, config: OverlayConfig) -> Iterator[tuple[str, boo
         kernel.stride_x, kernel.dilation_y, kernel.dilation_x,
     )  # fmt: skip
     yield f"a size is below 1: {sizes}", min(sizes) >= 1
+    yield f"{layer.lanes} lanes of {config.pixels}", layer.lanes <= config.pixels
     steps = (source.plane_rows, source.slice_rows, kernel.word_step, target.plane_rows,
              target.raw_rows, target.first_part, target.origin, target.step_y,
              target.step_x)  # fmt: skip
