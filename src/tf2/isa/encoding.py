@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from tf2.arch import OverlayConfig
 from tf2.errors import ProgramError
-from tf2.isa.instructions import End, Instruction, Layer, Load, Store
+from tf2.isa.instructions import End, Instruction, Layer, Load
 from tf2.isa.walk import Emission, Split, walk
 
 LOAD, STORE, LAYER, END = 1, 2, 3, 4

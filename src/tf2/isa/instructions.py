@@ -87,8 +87,8 @@ class Residual:
     """A map that is added to the layer's bytes, position by position.
 
     ``t = ((y - z_y) << shift_y) + ((r - zero_point) << shift_r)``, then
-    ``saturate(round_half_even(t / 2**shift_out) + out_zero_point)`` clipped to low..high; ``z_y`` is
-    the layer's own zero point.
+    ``saturate(round_half_even(t / 2**shift_out) + out_zero_point)`` clipped to low..high; ``z_y``
+    is the layer's own zero point.
 
     Attributes:
         base_row: Of the map, whose plane and part follow the layer's outputs: group of outputs j
@@ -122,9 +122,9 @@ class Residual:
 class Pool:
     """Pooling behind the layer (and behind the residual), over the layer's raster.
 
-    "max": windows of `size` x `size` (1..3), stride 1 or 2; padding never wins. The window of output
-    (oy, ox) covers rows ``oy*stride - pad_top ..+size`` of the layer's map, what lies outside of it
-    left out. Outputs are height x width positions. The last window of a row may hang over the
+    "max": windows of `size` x `size` (1..3), stride 1 or 2; padding never wins. The window of
+    output (oy, ox) covers rows ``oy*stride - pad_top ..+size`` of the layer's map, what lies outside
+    of it left out. Outputs are height x width positions. The last window of a row may hang over the
     layer's map by one column where the stride is 2; any overhang is fine where the raster is wide
     enough to hold it (`overhang`). Rows as columns.
 
@@ -195,8 +195,8 @@ class OutputMap:
 class Layer:
     """One pass of the array: convolution, rescaling, residual, pooling, write.
 
-    For each of `out_groups` groups of N outputs, one block of the filter stream is taken: parameters,
-    then `kernel.length` filter words, in the order z, y, x, word. For lane p and output n::
+    For each of `out_groups` groups of N outputs, one block of the filter stream is taken:
+    parameters, then `kernel.length` filter words, in the order z, y, x, word. For lane p and output n::
 
         acc[p][n] = bias[n] + sum(byte * weight)        int32, wraps; "sac": negative codes add
                                                         ~(byte << k), see docs/isa.md

@@ -42,7 +42,7 @@ class TapPacking:
     size: tuple[int, int, int]
 
     def __call__(self, features: NDArray[np.int8], zero_point: int) -> NDArray[np.int8]:
-        """Return (taps * C, \\*size) of a map (C, depth, height, width)."""
+        """Return (taps * C, depth, height, width) of a map (C, depth, height, width)."""
         ends = [
             max(0, (o - 1) * s + (k - 1) * d + 1 - n - p)
             for n, k, s, p, d, o in zip(
