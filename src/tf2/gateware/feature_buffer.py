@@ -30,8 +30,9 @@ class FeatureBuffer(wiring.Component):
     `residual`, `row_write`, `row_read` (they wait while their ready is low). What port A reads
     while port B writes the same word is undefined.
 
-    Each bank has one read-only port and one with a common address for reads and writes, as a true
-    dual port block RAM has.
+    Each bank has one read-only port and one with a common address that reads or writes, as a true
+    dual port block RAM has. The memories' read registers are written as registers behind read ports
+    without a clock: only so does yosys respect `no_rw_check`, and needs half the block RAMs.
 
     Args:
         config: Of the overlay.
@@ -79,7 +80,7 @@ class FeatureBuffer(wiring.Component):
             memory = Memory(self.banks[b], attrs={"no_rw_check": 1})
             m.submodules[f"bank{b}"] = memory
             self._port_a(m, memory, b)
-            read = memory.read_port()
+            read = memory.read_port(domain="comb")
             write = memory.write_port(granularity=8 * config.outputs)
             row = Signal(row_bits(config), name=f"row{b}")
             with m.If(self.write.valid):
@@ -99,9 +100,11 @@ class FeatureBuffer(wiring.Component):
                     | storing.replicate(config.parts)
                 ),
                 read.addr.eq(row),
-                read.en.eq(~self.write.valid & ~storing),
             ]
-            m.d.sync += words[b].eq(read.data)
+            word = Signal(8 * config.inputs, name=f"port_b{b}", reset_less=True)
+            with m.If(~self.write.valid & ~storing):
+                m.d.sync += word.eq(read.data)
+            m.d.sync += words[b].eq(word)
 
         answer = data.View(row_layout(config), words.as_value())
         for user, taken in (
@@ -115,8 +118,12 @@ class FeatureBuffer(wiring.Component):
         return m
 
     def _port_a(self, m: Module, memory: Memory, bank: int) -> None:
-        port = memory.read_port()
-        word = Signal(8 * self._config.inputs, name=f"word{bank}", reset_less=True)
-        m.d.comb += [port.addr.eq(self.read.rows[bank]), port.en.eq(self.read.en)]
-        m.d.sync += word.eq(port.data)
-        m.d.comb += self.read.data[bank].as_value().eq(word)
+        port = memory.read_port(domain="comb")
+        size = 8 * self._config.inputs
+        word = Signal(size, name=f"port_a{bank}", reset_less=True)
+        output = Signal(size, name=f"output_a{bank}", reset_less=True)
+        m.d.comb += port.addr.eq(self.read.rows[bank])
+        with m.If(self.read.en):
+            m.d.sync += word.eq(port.data)
+        m.d.sync += output.eq(word)
+        m.d.comb += self.read.data[bank].as_value().eq(output)
