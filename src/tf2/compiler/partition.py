@@ -1,0 +1,242 @@
+"""Which nodes of an integer graph run on the array, in which segment, and why the others do not.
+
+Segments alternate: host, array, host, ... Those of even number run on the host. A node stands in the
+earliest segment of its kind in which all it reads is there.
+
+Operators that only rearrange bytes are no work where a layer of the array reads what they give:
+it reads the bytes where they are (`Views`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf2.arch import OverlayConfig
+from tf2.compiler.ops import MapType
+from tf2.compiler.weights import terms_needed
+from tf2.execution.interpreter import run_node
+from tf2.ir import Feature, Graph, Node
+from tf2.ir.integer_ops import DOMAIN, window
+
+REARRANGES = frozenset(
+    {
+        "DepthToSpace", "Flatten", "Gather", "Identity", "Reshape", "Slice", "SpaceToDepth",
+        "Split", "Squeeze", "Transpose", "Unsqueeze",
+    }
+)  # fmt: skip
+"""Byte movers that give out each byte at most at one place."""
+
+LARGEST_SIZE = (1 << 13) - 1
+"""Largest height, width and depth of a map on the array."""
+
+
+def map_type(graph: Graph, value: str) -> MapType | None:
+    """Return the map that a value of the graph is, None where it is none."""
+    kind = graph.types[value]
+    shape = kind.shape
+    if not 2 <= len(shape) <= 5 or shape[0] != 1 or max(shape) > LARGEST_SIZE:
+        return None
+    size = (*(1,) * (5 - len(shape)), *shape[2:])
+    if not isinstance(kind.dtype, Feature):
+        return MapType(channels=shape[1], size=size, sums=True)
+    return MapType(
+        channels=shape[1],
+        size=size,
+        zero_point=kind.dtype.zero_point,
+        frac_bits=kind.dtype.frac_bits,
+    )
+
+
+def array_refusal(graph: Graph, node: Node, config: OverlayConfig) -> str | None:
+    """Return why the array does not compute a node, "" where it does, None where it never could."""
+    if node.domain == DOMAIN and node.op in ("Conv", "Add", "AveragePool"):
+        operands = node.inputs[:2] if node.op == "Add" else node.inputs[:1]
+    elif node.kind in ("MaxPool", "Concat") and _is_feature(graph, node.output):
+        operands = node.inputs
+    else:
+        return None
+    if any(map_type(graph, name) is None for name in (*operands, node.output)):
+        return "its maps have no batch of one sample, over three axes, or are too large"
+    if node.op == "Add" and graph.shape(operands[0]) != graph.shape(operands[1]):
+        return "its operands differ in shape"
+    if node.op == "Concat" and int(node.attr("axis", 1)) % len(graph.shape(node.output)) != 1:
+        return "it joins along an axis that is not the channels"
+    if node.op == "MaxPool":
+        return _pool_refusal(graph, node)
+    if node.op == "Conv":
+        weight = graph.constants[node.inputs[1]]
+        if weight.ndim == 5 and weight.shape[2] > 1 and terms_needed(weight, config) > 1:
+            return "its 8-bit weights span slices, which lanes that shift cannot do"
+    return ""
+
+
+def _pool_refusal(graph: Graph, node: Node) -> str:
+    if len([name for name in node.outputs if name]) > 1:
+        return "it also returns the positions of the maxima"
+    walk = window(graph, node)
+    if any(d != 1 for d, k in zip(walk.dilations, walk.kernel, strict=True) if k > 1):
+        return "its windows have gaps"
+    axes = [
+        (k, s, p)
+        for k, s, p, n in zip(
+            walk.kernel, walk.strides, walk.pads_begin, graph.shape(node.inputs[0])[2:], strict=True
+        )
+        if n > 1
+    ]
+    if len(walk.kernel) == 3 and graph.shape(node.inputs[0])[2] > 1:
+        if axes[0] != (1, 1, 0):
+            return "its windows span slices"
+        axes = axes[1:]
+    if len({(k, s) for k, s, _ in axes}) > 1:
+        return "its windows are not square"
+    return ""
+
+
+def _is_feature(graph: Graph, value: str) -> bool:
+    return isinstance(graph.types[value].dtype, Feature)
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A value whose every byte is one of another map's.
+
+    Attributes:
+        base: That map, written by a node on the array.
+        index: For each element of the value, in order, its place among the base's.
+    """
+
+    base: str
+    index: NDArray[np.int64]
+
+
+class Views:
+    """The values that are rearranged bytes of maps that the array writes.
+
+    Args:
+        graph: The integer graph.
+        on_array: Names of the nodes that the array computes.
+    """
+
+    def __init__(self, graph: Graph, on_array: frozenset[str]) -> None:
+        self._graph = graph
+        self._on_array = on_array
+        self._known: dict[str, View | None] = {}
+
+    def of(self, value: str) -> View | None:
+        """Return the view that a value is, None where it is not one; a map is a view of itself."""
+        if value not in self._known:
+            self._known[value] = self._trace(value)
+        return self._known[value]
+
+    def _trace(self, value: str) -> View | None:
+        node = self._graph.producers.get(value)
+        if node is None:
+            return None
+        if node.name in self._on_array:
+            shape = self._graph.shape(value)
+            return View(value, np.arange(int(np.prod(shape)), dtype=np.int64).reshape(shape))
+        if node.kind not in REARRANGES or not _is_feature(self._graph, value):
+            return None
+        source = self.of(node.inputs[0])
+        parameters = [name for name in node.inputs[1:] if name]
+        if source is None or any(name not in self._graph.constants for name in parameters):
+            return None
+        values = {name: self._graph.constants[name] for name in parameters}
+        moved = run_node(self._graph, node, {**values, node.inputs[0]: source.index})[value]
+        return View(source.base, moved) if np.unique(moved).size == moved.size else None
+
+    def as_map(self, value: str) -> tuple[str, tuple[int, ...]] | None:
+        """Return (base, channels) where a value is some channels of a map as they lie there."""
+        view = self.of(value)
+        kind = map_type(self._graph, value)
+        if view is None or kind is None:
+            return None
+        base = map_type(self._graph, view.base)
+        if base is None or kind.size != base.size:
+            return None
+        positions = int(np.prod(base.size))
+        index = view.index.reshape(kind.channels, positions)
+        channels = index[:, 0] // positions
+        if not np.array_equal(index, channels[:, None] * positions + np.arange(positions)):
+            return None
+        return view.base, tuple(channels.tolist())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """Where the nodes of a graph run.
+
+    Attributes:
+        segment: Number of each needed node's segment, by the node's name; odd ones on the array.
+        reads: What each of them reads from other nodes: views are replaced by their bases.
+        refused: Why a node that the array might compute is on the host.
+        views: Of values that the array rearranges by reading them elsewhere.
+    """
+
+    segment: Mapping[str, int]
+    reads: Mapping[str, tuple[str, ...]]
+    refused: Mapping[str, str]
+    views: Views
+
+
+def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
+    """Return where every node that the outputs need runs."""
+    refusals = {node.name: array_refusal(graph, node, config) for node in graph.nodes}
+    on_array = {name for name, why in refusals.items() if why == ""}
+    on_array -= _hosts_concats(graph, on_array)
+    views = Views(graph, frozenset(on_array))
+    reads = {
+        node.name: _read_by(graph, node, views, array=node.name in on_array) for node in graph.nodes
+    }
+    levels: dict[str, int] = {}
+    for node in graph.nodes:
+        before = max((levels[r] for r in reads[node.name] if r in levels), default=0)
+        odd = node.name in on_array
+        level = before if before % 2 == odd else before + 1
+        levels.update({name: level for name in node.outputs if name})
+    needed: set[str] = set()
+    wanted = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if wanted.intersection(node.outputs):
+            needed.add(node.name)
+            wanted.update(reads[node.name])
+    return Parts(
+        segment={n.name: levels[next(filter(None, n.outputs))] for n in graph.nodes
+                 if n.name in needed},
+        reads=reads,
+        refused={name: why for name, why in refusals.items() if why},
+        views=views,
+    )  # fmt: skip
+
+
+def _hosts_concats(graph: Graph, on_array: set[str]) -> set[str]:
+    """Return the joins of which no part comes from the array: the host does them."""
+    views = Views(graph, frozenset(on_array))
+    gone: set[str] = set()
+    for node in graph.nodes:
+        if node.name in on_array and node.kind == "Concat":
+            bases = [views.of(name) for name in node.inputs]
+            made = [graph.producers[view.base].name for view in bases if view is not None]
+            if not set(made) - gone:
+                gone.add(node.name)
+    return gone
+
+
+def _read_by(graph: Graph, node: Node, views: Views, *, array: bool) -> tuple[str, ...]:
+    names = [name for name in node.inputs if name and name not in graph.constants]
+    if not array:
+        return tuple(names)
+    return tuple(base_of(graph, node, name, views) for name in names)
+
+
+def base_of(graph: Graph, node: Node, value: str, views: Views) -> str:
+    """Return the map that a node on the array reads a value from: the value itself, or its base."""
+    view = views.of(value)
+    if view is None:
+        return value
+    full = node.op == "Conv" and len(graph.shape(value)) == 2 and not node.domain == ""
+    return view.base if full or views.as_map(value) is not None else value

@@ -1,0 +1,183 @@
+"""An integer graph -> a compiled network: every stage in order."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tf2.arch import OverlayConfig
+from tf2.compiler.codegen import make_program
+from tf2.compiler.compiled import (
+    ArraySegment,
+    CompiledModel,
+    HostSegment,
+    LayerEstimate,
+    NodeReport,
+    Segment,
+)
+from tf2.compiler.fuse import fuse
+from tf2.compiler.geometry import layer_cycles
+from tf2.compiler.legalize import legalize
+from tf2.compiler.ops import ArrayGraph, Conv
+from tf2.compiler.pack_first import pack_first
+from tf2.compiler.partition import Parts, split_graph
+from tf2.compiler.plan import Plan, make_plan
+from tf2.compiler.schedule import schedule
+from tf2.compiler.slots import give_places
+from tf2.compiler.weights import terms_needed
+from tf2.ir import Graph, Node
+from tf2.isa import Layer, Load
+
+
+def compile_graph(graph: Graph, config: OverlayConfig) -> CompiledModel:
+    """Return the network as programs of an overlay and what the host does between them.
+
+    Args:
+        graph: A verified integer graph.
+        config: The overlay.
+
+    Raises:
+        DoesNotFitError: A memory of the overlay is too small.
+        CompileError: A layer cannot run on it.
+    """
+    parts = split_graph(graph, config)
+    segments: list[Segment] = []
+    reports: dict[str, NodeReport] = {}
+    for number in sorted(set(parts.segment.values())):
+        nodes = [n for n in graph.nodes if parts.segment.get(n.name) == number]
+        inputs, outputs = _border(graph, parts, nodes, number)
+        if number % 2 == 0:
+            segments.append(_host(graph, nodes, inputs, outputs))
+            continue
+        array = legalize(graph, nodes, parts.views, inputs=inputs, outputs=outputs)
+        segment = _array(array, config)
+        segments.append(segment[0])
+        reports.update(_array_reports(nodes, segment[1]))
+    return CompiledModel(
+        graph=graph,
+        config=config,
+        segments=tuple(segments),
+        nodes=tuple(reports.get(n.name) or _other_report(n, parts) for n in graph.nodes),
+    )
+
+
+def _border(
+    graph: Graph, parts: Parts, nodes: list[Node], number: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the values that a segment reads from others, and those that others read of it."""
+    written = {name for node in nodes for name in node.outputs if name}
+    read = dict.fromkeys(r for node in nodes for r in parts.reads[node.name])
+    later = {
+        r for name, segment in parts.segment.items() if segment != number for r in parts.reads[name]
+    }
+    wanted = later.union(graph.outputs)
+    outputs = [name for node in nodes for name in node.outputs if name in wanted]
+    return tuple(r for r in read if r not in written), tuple(outputs)
+
+
+def _host(
+    graph: Graph, nodes: list[Node], inputs: tuple[str, ...], outputs: tuple[str, ...]
+) -> HostSegment:
+    part = Graph(
+        name=f"{graph.name}.host",
+        inputs=inputs,
+        outputs=outputs,
+        nodes=tuple(nodes),
+        types=graph.types,
+        constants=graph.constants,
+        batch_is_free=False,
+    )
+    return HostSegment(graph=part.replaced())
+
+
+def _may_fuse(conv: Conv, config: OverlayConfig) -> bool:
+    """Return whether a layer's filters fit into the ring, so that it runs in one piece."""
+    return _length(conv, config) <= config.filter_words
+
+
+def _length(conv: Conv, config: OverlayConfig) -> int:
+    taps = int(np.prod(conv.kernel))
+    words = -(-conv.weight.shape[1] // config.inputs)
+    return taps * words * terms_needed(conv.weight, config)
+
+
+def _array(array: ArrayGraph, config: OverlayConfig) -> tuple[ArraySegment, Plan]:
+    array = fuse(array, lambda conv: _may_fuse(conv, config))
+    values = array.inputs
+    outputs = array.outputs
+    array, packed = pack_first(array, config)
+    plan = None
+    for alignment in dict.fromkeys((config.outputs, config.inputs)):
+        placed, places, storages = give_places(array, alignment)
+        plan = make_plan(placed, packed, config, places, storages)
+        starts = (places[c.target].slots[0] for c in placed.convs if plan.spills(c.target))
+        if not any(start % config.inputs for start in starts):
+            break
+    assert plan is not None
+    drawn = schedule(plan)
+    program = make_program(plan, drawn)
+    return ArraySegment(
+        program=program,
+        inputs=values,
+        outputs=outputs,
+        written=tuple(drawn.written),
+        shapes={value: kind.shape for value, kind in plan.graph.maps.items()},
+        estimates=_estimates(plan, drawn.drafts),
+        first_load=_first_load(drawn.drafts, config),
+        spilled=tuple(sorted(plan.spilled)),
+    ), plan
+
+
+def _estimates(plan: Plan, drafts) -> tuple[LayerEstimate, ...]:  # noqa: ANN001
+    cycles: dict[str, list[int]] = {conv.name: [0, 0] for conv in plan.graph.convs}
+    for draft in drafts:
+        if isinstance(draft.instruction, Layer):
+            entry = cycles[draft.layer]
+            entry[0] += layer_cycles(draft.instruction, plan.config)
+            entry[1] += 1
+    return tuple(
+        LayerEstimate(name=c.name, cycles=cycles[c.name][0], macs=c.macs,
+                      instructions=cycles[c.name][1])
+        for c in plan.graph.convs
+    )  # fmt: skip
+
+
+def _first_load(drafts, config: OverlayConfig) -> int:  # noqa: ANN001
+    rows = 0
+    for draft in drafts:
+        if isinstance(draft.instruction, Layer):
+            break
+        if isinstance(draft.instruction, Load):
+            rows = max(rows, draft.instruction.rows) if rows else draft.instruction.rows
+    return rows * config.row_beats
+
+
+def _array_reports(nodes: list[Node], plan: Plan) -> dict[str, NodeReport]:
+    reports: dict[str, NodeReport] = {}
+    made = {name: conv.name for conv in plan.graph.convs for name in conv.nodes}
+    for node in nodes:
+        into = made.get(node.name, "")
+        if node.kind == "Concat":
+            reports[node.name] = NodeReport(
+                node=node.name, kind=node.kind, where="view",
+                reason="its parts are written side by side",
+            )  # fmt: skip
+            continue
+        own = into == node.name
+        reports[node.name] = NodeReport(
+            node=node.name,
+            kind=node.kind,
+            where="array" if own else "fused",
+            into=into,
+            reason="a layer of its own" if own else f"behind {into}",
+        )
+    return reports
+
+
+def _other_report(node: Node, parts: Parts) -> NodeReport:
+    if node.name not in parts.segment:
+        return NodeReport(
+            node=node.name, kind=node.kind, where="view",
+            reason="its bytes are read where they are",
+        )  # fmt: skip
+    why = parts.refused.get(node.name) or "the array has no such operator"
+    return NodeReport(node=node.name, kind=node.kind, where="host", reason=why)

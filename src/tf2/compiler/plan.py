@@ -1,0 +1,376 @@
+"""What lies on chip, what streams through, in how many stripes: the plan of one segment.
+
+Maps stay on chip from their first writer to their last reader. Where that does not fit, the largest
+maps at the tightest layer go to DDR: they are then laid out row by row of the map (of volumes, slice
+by slice), so that a stripe is one stretch, written and read in one go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tf2.arch import OverlayConfig
+from tf2.compiler.facts import Facts, facts_of
+from tf2.compiler.geometry import (
+    LAYER_CYCLES,
+    Grid,
+    build_layer,
+    layer_cycles,
+)
+from tf2.compiler.memory import Need, assign_rows, peak
+from tf2.compiler.ops import ArrayGraph, Conv, SumPart
+from tf2.compiler.pack_first import PackedInput
+from tf2.compiler.pitches import Pitches
+from tf2.compiler.slots import Place, Storage
+from tf2.compiler.stripes import Span, Stripe, axis_of, cut, even_spans, extent, whole
+from tf2.errors import CompileError, DoesNotFitError
+
+LOAD_LATENCY = 60
+"""Cycles from the request of a stripe to its first row."""
+
+MOST_STRIPES = 32
+"""Stripes into which an input is cut so that its load hides behind the first layer."""
+
+
+@dataclass(kw_only=True)
+class Plan:
+    """The plan of one segment.
+
+    Attributes:
+        graph: With copies, in the order in which layers run.
+        packed: Inputs whose taps the host packs.
+        config: The overlay.
+        places: Of maps.
+        storages: By name.
+        facts: Of layers.
+        pitch: Of storages.
+        ported: Inputs that the host lays down stripe by stripe; one layer reads each.
+        spilled: Storages in DDR.
+        stripes: Of layers.
+        slots: Stripes of a streamed map that are on chip at once, by layer.
+        rows: First row of each stretch of the Feature Buffer, by name.
+    """
+
+    graph: ArrayGraph
+    packed: Mapping[str, PackedInput]
+    config: OverlayConfig
+    places: Mapping[str, Place]
+    storages: Mapping[str, Storage]
+    facts: Mapping[str, Facts]
+    pitch: dict[str, int] = field(default_factory=dict)
+    ported: frozenset[str] = frozenset()
+    spilled: set[str] = field(default_factory=set)
+    stripes: dict[str, tuple[Stripe, ...]] = field(default_factory=dict)
+    slots: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+
+    def storage(self, value: str) -> Storage:
+        """Return where a map lies."""
+        return self.storages[self.places[value].storage]
+
+    def words(self, storage: Storage) -> int:
+        """Return the channel words of a storage."""
+        return -(-storage.slots // self.config.inputs)
+
+    def streamed(self, value: str) -> bool:
+        """Return whether a map goes through the Feature Buffer stripe by stripe."""
+        name = self.places[value].storage
+        return name in self.spilled or name in self.ported
+
+    def spills(self, value: str) -> bool:
+        """Return whether a map lies in DDR."""
+        return self.places[value].storage in self.spilled
+
+    def plane_rows(self, storage: Storage, height: int) -> int:
+        """Return the rows of a plane with that many rows of the map."""
+        return -(-height * self.pitch[storage.name] // self.config.pixels)
+
+    def whole_rows(self, storage: Storage) -> int:
+        """Return the rows of a storage that lies on chip as a whole."""
+        rows = self.words(storage) * self.plane_rows(storage, storage.size[1])
+        return storage.size[0] * rows * (4 if storage.sums else 1)
+
+    def stripe_rows(self, storage: Storage, words: int, count: int) -> int:
+        """Return the rows of that many rows, or slices, of a map with that many words."""
+        if axis_of(storage.size) == 0:
+            return count * words * self.plane_rows(storage, storage.size[1])
+        return words * self.plane_rows(storage, count)
+
+    def target_words(self, conv: Conv) -> int:
+        """Return the words that a layer alone writes of a spilled storage."""
+        return -(-len(self.places[conv.target].slots) // self.config.inputs)
+
+    def needs(self) -> list[Need]:
+        """Return what must lie in the Feature Buffer, and when."""
+        index = {conv.name: i for i, conv in enumerate(self.graph.convs)}
+        life: dict[str, list[int]] = {}
+        for conv in self.graph.convs:
+            for value in (*conv.reads, conv.target):
+                if not self.streamed(value):
+                    life.setdefault(self.places[value].storage, []).append(index[conv.name])
+        needs = [
+            Need(name=name, rows=self.whole_rows(self.storages[name]), first=min(at), last=max(at))
+            for name, at in life.items()
+        ]
+        for conv in self.graph.convs:
+            at = index[conv.name]
+            for role, rows in self.slot_rows(conv).items():
+                needs += [
+                    Need(name=f"{conv.name}/{role}{slot}", rows=rows, first=at, last=at)
+                    for slot in range(self.slots[conv.name])
+                ]
+        return needs
+
+    def slot_rows(self, conv: Conv) -> dict[str, int]:
+        """Return the rows of one slot of each streamed map of a layer, by role."""
+        rows: dict[str, int] = {}
+        stripes = self.stripes[conv.name]
+        spans: dict[str, tuple[str, int, list[Span]]] = {}
+        if self.streamed(conv.source):
+            words = self.words(self.storage(conv.source))
+            spans["source"] = (conv.source, words, [s.source for s in stripes])
+        if conv.add is not None and self.streamed(conv.add.operand):
+            words = self.words(self.storage(conv.add.operand))
+            spans["added"] = (conv.add.operand, words, [s.added for s in stripes])
+        if self.streamed(conv.target):
+            spans["target"] = (conv.target, self.target_words(conv), [s.target for s in stripes])
+        for role, (value, words, parts) in spans.items():
+            longest = max(end - begin for begin, end in parts)
+            rows[role] = self.stripe_rows(self.storage(value), words, longest)
+        return rows
+
+
+def make_plan(
+    graph: ArrayGraph,
+    packed: Mapping[str, PackedInput],
+    config: OverlayConfig,
+    places: Mapping[str, Place],
+    storages: Mapping[str, Storage],
+) -> Plan:
+    """Return a plan that fits.
+
+    Raises:
+        DoesNotFitError: None does; names the layer and what is missing.
+        CompileError: A layer cannot be laid out at all.
+    """
+    facts = {conv.name: facts_of(conv, graph, places, config) for conv in graph.convs}
+    plan = Plan(
+        graph=graph, packed=packed, config=config, places=places, storages=storages, facts=facts
+    )
+    plan.ported = frozenset(name for name in graph.inputs if _sole_source(graph, places, name))
+    while True:
+        p = config.pixels
+        fixed = {name: -(-storages[name].size[2] // p) * p for name in plan.spilled}
+        plan.pitch = Pitches(graph.convs, facts, places, storages, config, fixed).choose()
+        for conv in graph.convs:
+            _lower_slots(plan, conv)
+        tight = _overfull(plan)
+        if tight is None:
+            try:
+                return _settled(plan)
+            except DoesNotFitError:  # enough rows, but no room in one piece
+                for conv in graph.convs:
+                    _lower_slots(plan, conv)
+                rows = peak(plan.needs(), len(graph.convs))
+                tight = max(range(len(rows)), key=rows.__getitem__)
+        _spill(plan, tight)
+
+
+def _sole_source(graph: ArrayGraph, places: Mapping[str, Place], value: str) -> bool:
+    """Return whether a map of the host is read by one layer, as its input, and by nothing else."""
+    readers = [conv for conv in graph.convs if value in conv.reads]
+    shared = sum(place.storage == places[value].storage for place in places.values())
+    return (
+        len(readers) == 1
+        and readers[0].reads.count(value) == 1
+        and readers[0].source == value
+        and shared == 1
+        and value not in graph.outputs
+        and not isinstance(readers[0].pool, SumPart)
+    )
+
+
+def _streams(plan: Plan, conv: Conv) -> bool:
+    return any(plan.streamed(value) for value in (*conv.reads, conv.target))
+
+
+def _spans(plan: Plan, conv: Conv, count: int) -> list[Span]:
+    """Return stripes of a layer; where a map on chip is added they begin at rows of the buffer."""
+    quantum = 1
+    length = extent(conv)
+    if conv.add is not None and not plan.streamed(conv.add.operand) and count > 1:
+        pitch = plan.pitch[plan.places[conv.add.operand].storage]
+        while conv.size[0] == 1 and quantum * pitch % plan.config.pixels:
+            quantum += 1
+        if conv.pool is not None:
+            count = 1
+    if isinstance(conv.pool, SumPart):
+        count = 1
+    return even_spans(length, count, quantum)
+
+
+def _set_stripes(plan: Plan, conv: Conv, count: int, slots: int) -> None:
+    size = plan.facts[conv.name].source.size
+    plan.stripes[conv.name] = cut(conv, size, _spans(plan, conv, count))
+    plan.slots[conv.name] = min(slots, len(plan.stripes[conv.name]))
+
+
+def _lower_slots(plan: Plan, conv: Conv) -> None:
+    """Give a layer the smallest stripes there are, to see whether anything fits."""
+    if _streams(plan, conv):
+        _set_stripes(plan, conv, extent(conv), 2)
+    else:
+        plan.stripes[conv.name] = whole(conv, plan.facts[conv.name].source.size)
+        plan.slots[conv.name] = 1
+
+
+def _overfull(plan: Plan) -> int | None:
+    """Return the layer at which most rows are missing, None where all fits."""
+    rows = peak(plan.needs(), len(plan.graph.convs))
+    most = max(range(len(rows)), key=rows.__getitem__)
+    return most if rows[most] > plan.config.feature_rows else None
+
+
+def _spill(plan: Plan, layer: int) -> None:
+    """Send the largest map that is alive at a layer to DDR."""
+    alive = [
+        need
+        for need in plan.needs()
+        if need.first <= layer <= need.last and need.name in plan.storages
+    ]
+    pooled = {plan.places[c.target].storage for c in plan.graph.convs if c.raw}
+    summed = {
+        plan.places[name].storage
+        for c in plan.graph.convs
+        if isinstance(c.pool, SumPart)
+        for name in (*c.reads, c.target)
+    }
+    able = [need for need in alive if need.name not in pooled | summed]
+    conv = plan.graph.convs[layer]
+    if not able:
+        missing = peak(plan.needs(), len(plan.graph.convs))[layer] - plan.config.feature_rows
+        raise DoesNotFitError(
+            f"layer {conv.name!r} needs {missing} rows more than the {plan.config.feature_rows} "
+            f"of the Feature Buffer, one row of the map at a time: use an overlay with "
+            f"feature_rows >= {missing + plan.config.feature_rows}"
+        )
+    plan.spilled.add(max(able, key=lambda need: need.rows).name)
+
+
+def _settled(plan: Plan) -> Plan:
+    """Choose as large stripes as fit, and assign rows."""
+    for conv in plan.graph.convs:
+        if _streams(plan, conv):
+            _set_stripes(plan, conv, extent(conv), 2)
+    at = {conv.name: i for i, conv in enumerate(plan.graph.convs)}
+    for conv in plan.graph.convs:
+        if not _streams(plan, conv):
+            continue
+        others = [n for n in plan.needs() if not n.name.startswith(f"{conv.name}/")]
+        free = plan.config.feature_rows - peak(others, len(plan.graph.convs))[at[conv.name]]
+        _best_stripes(plan, conv, free)
+    while True:
+        try:
+            plan.rows = assign_rows(plan.needs(), plan.config.feature_rows)
+        except DoesNotFitError as error:
+            if not _shrink(plan):
+                raise DoesNotFitError(f"{plan.graph.convs[0].name!r}...: {error}") from error
+        else:
+            return plan
+
+
+def _best_stripes(plan: Plan, conv: Conv, free: int) -> None:
+    """Choose the number of stripes that takes the fewest cycles among those that fit."""
+    best: tuple[float, int, int] | None = None
+    most = min(extent(conv), MOST_STRIPES)
+    counts = [*range(1, most + 1), extent(conv)]
+    for count in counts:
+        _set_stripes(plan, conv, count, count)
+        each = sum(plan.slot_rows(conv).values())
+        slots = min(plan.slots[conv.name], free // each if each else 1)
+        if slots < min(2, len(plan.stripes[conv.name])):
+            continue
+        cycles = _cycles(plan, conv)
+        if best is None or cycles < best[0]:
+            best = (cycles, count, slots)
+    assert best is not None  # the smallest stripes fit, or the map would not be where it is
+    _set_stripes(plan, conv, best[1], best[2])
+
+
+def _cycles(plan: Plan, conv: Conv) -> float:
+    """Return the cycles of a layer in stripes, loads and stores beside it."""
+    beats = plan.config.row_beats
+    compute = [
+        sum(stripe_cycles(plan, conv, stripe, r) for r in range(len(stripe.regions)))
+        for stripe in plan.stripes[conv.name]
+    ]
+    loads, stores = [], []
+    for stripe in plan.stripes[conv.name]:
+        load = store = 0
+        if plan.streamed(conv.source):
+            storage = plan.storage(conv.source)
+            size = stripe.source[1] - stripe.source[0]
+            load += plan.stripe_rows(storage, plan.words(storage), size) * beats + LOAD_LATENCY
+        if conv.add is not None and plan.streamed(conv.add.operand):
+            storage = plan.storage(conv.add.operand)
+            size = stripe.added[1] - stripe.added[0]
+            load += plan.stripe_rows(storage, plan.words(storage), size) * beats + LOAD_LATENCY
+        if plan.streamed(conv.target):
+            storage = plan.storage(conv.target)
+            size = stripe.target[1] - stripe.target[0]
+            store += plan.stripe_rows(storage, plan.target_words(conv), size) * beats
+        loads.append(load)
+        stores.append(store)
+    loaded = done = 0.0
+    for load, cycles in zip(loads, compute, strict=True):
+        loaded += load
+        done = max(done, loaded) + cycles
+    return max(done, float(sum(loads) + sum(stores))) + stores[-1]
+
+
+def stripe_cycles(plan: Plan, conv: Conv, stripe: Stripe, number: int) -> int:
+    """Return the cycles of one instruction of a layer, wherever its maps lie."""
+    facts = plan.facts[conv.name]
+    grids = [
+        Grid(base_row=0, plane_rows=1, pitch=plan.pitch[plan.places[v].storage], first=first,
+             height=storage.size[1])
+        for v, storage, first in (
+            (conv.source, plan.storage(conv.source), 0),
+            (conv.target, plan.storage(conv.target), 0),
+        )
+    ]  # fmt: skip
+    added = None
+    if conv.add is not None:
+        pitch = plan.pitch[plan.places[conv.add.operand].storage]
+        begin = stripe.added[0] if axis_of(conv.size) == 1 else 0
+        added = Grid(base_row=0, plane_rows=1, pitch=pitch, first=begin, height=1)
+    try:
+        layer = build_layer(
+            conv, plan.config, stripe.regions[number], source_size=facts.source.size,
+            zero_point=facts.source.zero_point, cover=facts.cover, terms=facts.terms,
+            source=grids[0], target=grids[1], first_part=facts.first_part, added=added,
+            added_part=facts.added_part, out_groups=facts.out_groups,
+        )  # fmt: skip
+    except CompileError:
+        return LAYER_CYCLES + (1 << 40)
+    return layer_cycles(layer, plan.config)
+
+
+def _shrink(plan: Plan) -> bool:
+    """Take a slot from the layer that has the most rows in slots, or cut it finer."""
+    streaming = [conv for conv in plan.graph.convs if _streams(plan, conv)]
+
+    def rows(conv: Conv) -> int:
+        return sum(plan.slot_rows(conv).values()) * plan.slots[conv.name]
+
+    for conv in sorted(streaming, key=rows, reverse=True):
+        stripes, slots = len(plan.stripes[conv.name]), plan.slots[conv.name]
+        if slots > 2:
+            _set_stripes(plan, conv, stripes, max(2, slots // 2))
+            return True
+        _set_stripes(plan, conv, stripes * 2, 2)
+        if len(plan.stripes[conv.name]) > stripes:
+            return True
+        _set_stripes(plan, conv, stripes, slots)
+    return False

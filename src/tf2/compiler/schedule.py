@@ -1,0 +1,367 @@
+"""The plan -> instructions in order, with the memory each touches.
+
+A stripe's loads stand before the layer that runs beside them, so that they are decoded in time; its
+stores right behind the layer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tf2.compiler.geometry import Grid, build_layer, reach
+from tf2.compiler.hazards import Draft, Rows
+from tf2.compiler.ops import Conv
+from tf2.compiler.plan import Plan
+from tf2.compiler.slots import Storage
+from tf2.compiler.stripes import Span, Stripe, axis_of
+from tf2.isa import Layout, Load, Store
+from tf2.isa.program import InputPort, OutputPort, TapPacking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """Where a layer's result lies when an instruction has finished: for looking inside.
+
+    Attributes:
+        instruction: Its number.
+        value: The map.
+        region: (slice, first row, row after the last).
+        grid: Where these rows lie.
+        slots: Of its channels.
+    """
+
+    instruction: int
+    value: str
+    region: tuple[int, int, int]
+    grid: Grid
+    slots: tuple[int, ...]
+
+
+@dataclass(kw_only=True)
+class Schedule:
+    """Instructions without waits, and where the host finds maps; addresses from 0 on.
+
+    Attributes:
+        drafts: In order.
+        inputs: Ports.
+        outputs: Ports.
+        data_bytes: Of DDR for maps.
+        filters: For each layer instruction: (layer, slice taps).
+        written: What each layer instruction leaves.
+    """
+
+    drafts: list[Draft] = field(default_factory=list)
+    inputs: list[InputPort] = field(default_factory=list)
+    outputs: list[OutputPort] = field(default_factory=list)
+    data_bytes: int = 0
+    filters: list[tuple[Conv, tuple[int, int]]] = field(default_factory=list)
+    written: list[Written] = field(default_factory=list)
+
+
+def schedule(plan: Plan) -> Schedule:
+    """Return the instructions of a segment."""
+    return _Scheduler(plan).run()
+
+
+class _Scheduler:
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.config = plan, plan.config
+        self.out = Schedule()
+        self.spilled: dict[str, int] = {}
+        self.ports: dict[tuple[str, int], int] = {}
+        self.last_write: dict[str, int] = {}
+
+    def run(self) -> Schedule:
+        plan, convs = self.plan, self.plan.graph.convs
+        for name in sorted(plan.spilled):
+            storage = plan.storages[name]
+            rows = plan.stripe_rows(
+                storage, plan.words(storage), storage.size[axis_of(storage.size)]
+            )
+            self.spilled[name] = self._allocate(rows)
+        for name in plan.graph.inputs:
+            self._input_ports(name)
+        due = self._outputs_due()
+        loaded: set[str] = set()
+        for number, conv in enumerate(convs):
+            for value in conv.reads:
+                name = plan.places[value].storage
+                if not plan.streamed(value) and name not in loaded:
+                    loaded.add(name)
+                    self._load_whole(name)
+            self._layer(conv)
+            for name in due.get(number, ()):
+                self._store_whole(name)
+        return self.out
+
+    def _allocate(self, rows: int) -> int:
+        address = self.out.data_bytes
+        self.out.data_bytes += rows * self.config.row_beats * self.config.ddr_bytes
+        return address
+
+    def _row_address(self, address: int, row: int) -> int:
+        return address + row * self.config.row_beats * self.config.ddr_bytes
+
+    # Ports
+
+    def _input_ports(self, value: str) -> None:
+        plan = self.plan
+        storage = plan.storage(value)
+        if value in plan.ported:
+            conv = next(conv for conv in plan.graph.convs if conv.source == value)
+            for number, stripe in enumerate(plan.stripes[conv.name]):
+                self._stripe_port(value, storage, number, stripe.source)
+            return
+        if storage.name in plan.spilled:
+            self._whole_port(value, self._streamed_layout(value), self.spilled[storage.name])
+            return
+        layout = self._layout(value, storage.size[0], storage.size[1])
+        address = self._allocate(layout.rows(self.config))
+        self.ports[storage.name, 0] = address
+        self._whole_port(value, layout, address)
+
+    def _whole_port(self, value: str, layout: Layout, address: int) -> None:
+        packed = self.plan.packed.get(value)
+        kind = packed.kind if packed else self.plan.graph.maps[value]
+        packing = None
+        if packed is not None:
+            packing = TapPacking(
+                kernel=packed.kernel, strides=packed.strides, pads=packed.pads,
+                dilations=packed.dilations, size=self.plan.graph.maps[value].size,
+            )  # fmt: skip
+        shape = kind.shape
+        if packing is None and layout.depth != kind.size[0]:
+            shape = (kind.channels, kind.size[1], 1, kind.size[2])
+        self.out.inputs.append(
+            InputPort(
+                name=packed.value if packed else value, shape=shape, zero_point=kind.zero_point,
+                layout=layout, address=address, packing=packing,
+            )
+        )  # fmt: skip
+
+    def _stripe_port(self, value: str, storage: Storage, number: int, span: Span) -> None:
+        axis = axis_of(storage.size)
+        packed = self.plan.packed.get(value)
+        kind = packed.kind if packed else self.plan.graph.maps[value]
+        one = (1, 1, 1)
+        kernel, strides, dilations = (
+            (packed.kernel, packed.strides, packed.dilations) if packed else (one, one, one)
+        )
+        pads = list(packed.pads if packed else (0, 0, 0))
+        pads[axis] -= span[0] * strides[axis]
+        size = list(storage.size)
+        size[axis] = span[1] - span[0]
+        layout = self._layout(value, size[0], size[1])
+        address = self._allocate(layout.rows(self.config))
+        self.ports[storage.name, number] = address
+        self.out.inputs.append(
+            InputPort(
+                name=packed.value if packed else value,
+                shape=kind.shape,
+                zero_point=kind.zero_point,
+                layout=layout,
+                address=address,
+                packing=TapPacking(
+                    kernel=kernel, strides=strides, pads=(pads[0], pads[1], pads[2]),
+                    dilations=dilations, size=(size[0], size[1], size[2]),
+                ),
+            )
+        )  # fmt: skip
+
+    def _layout(self, value: str, depth: int, height: int) -> Layout:
+        storage = self.plan.storage(value)
+        return Layout(
+            depth=depth, height=height, width=storage.size[2], pitch=self.plan.pitch[storage.name],
+            slots=self.plan.places[value].slots, words=self.plan.words(storage),
+        )  # fmt: skip
+
+    def _streamed_layout(self, value: str) -> Layout:
+        storage = self.plan.storage(value)
+        if axis_of(storage.size) == 0:
+            return self._layout(value, storage.size[0], storage.size[1])
+        return self._layout(value, storage.size[1], 1)
+
+    def _outputs_due(self) -> dict[int, list[str]]:
+        """Return the storages to store after each layer, and make the ports of all outputs."""
+        plan = self.plan
+        last: dict[str, int] = {}
+        for number, conv in enumerate(plan.graph.convs):
+            last[plan.places[conv.target].storage] = number
+        due: dict[int, list[str]] = {}
+        for value in plan.graph.outputs:
+            storage = plan.storage(value)
+            kind = plan.graph.maps[value]
+            shape = kind.shape
+            if storage.name in plan.spilled:
+                layout, address = self._streamed_layout(value), self.spilled[storage.name]
+                if axis_of(storage.size) == 1:
+                    shape = (kind.channels, kind.size[1], 1, kind.size[2])
+            else:
+                layout = self._layout(value, storage.size[0], storage.size[1])
+                key = (storage.name, -1)
+                if key not in self.ports:
+                    self.ports[key] = self._allocate(plan.whole_rows(storage))
+                    due.setdefault(last[storage.name], []).append(storage.name)
+                address = self.ports[key]
+            self.out.outputs.append(
+                OutputPort(name=value, shape=shape, layout=layout, address=address, sums=kind.sums)
+            )
+        return due
+
+    # Transfers
+
+    def _load_whole(self, name: str) -> None:
+        if (name, 0) not in self.ports or name not in self.plan.graph.inputs:
+            return
+        rows = self.plan.whole_rows(self.plan.storages[name])
+        self._load(name, self.ports[name, 0], self.plan.rows[name], rows)
+
+    def _store_whole(self, name: str) -> None:
+        rows = self.plan.whole_rows(self.plan.storages[name])
+        self._store(name, self.ports[name, -1], self.plan.rows[name], rows)
+
+    def _load(self, name: str, address: int, row: int, rows: int) -> None:
+        end = self._row_address(address, rows)
+        self.out.drafts.append(
+            Draft(
+                instruction=Load(name=name, address=address, base_row=row, rows=rows),
+                writes=((row, row + rows),), ddr=(address, end),
+            )
+        )  # fmt: skip
+
+    def _store(self, name: str, address: int, row: int, rows: int) -> None:
+        end = self._row_address(address, rows)
+        self.out.drafts.append(
+            Draft(
+                instruction=Store(name=name, address=address, base_row=row, rows=rows),
+                reads=((row, row + rows),), ddr=(address, end),
+            )
+        )  # fmt: skip
+
+    # Layers
+
+    def _layer(self, conv: Conv) -> None:
+        stripes = self.plan.stripes[conv.name]
+        ahead = self.plan.slots[conv.name] - 1
+        loaded = 0
+        for number, stripe in enumerate(stripes):
+            while loaded < min(number + ahead + 1, len(stripes)):
+                self._load_stripe(conv, loaded, stripes[loaded])
+                loaded += 1
+            self._stripe(conv, number, stripe)
+
+    def _slot(self, conv: Conv, role: str, number: int) -> tuple[int, int]:
+        """Return (first row, rows) of the slot that a stripe takes."""
+        slot = number % self.plan.slots[conv.name]
+        return self.plan.rows[f"{conv.name}/{role}{slot}"], self.plan.slot_rows(conv)[role]
+
+    def _load_stripe(self, conv: Conv, number: int, stripe: Stripe) -> None:
+        plan = self.plan
+        operands = [(conv.source, "source", stripe.source)]
+        if conv.add is not None:
+            operands.append((conv.add.operand, "added", stripe.added))
+        for value, role, span in operands:
+            if not plan.streamed(value):
+                continue
+            storage = plan.storage(value)
+            words = plan.words(storage)
+            rows = plan.stripe_rows(storage, words, span[1] - span[0])
+            at, _ = self._slot(conv, role, number)
+            if storage.name in plan.ported:
+                address = self.ports[storage.name, number]
+            else:
+                before = plan.stripe_rows(storage, words, span[0])
+                address = self._row_address(self.spilled[storage.name], before)
+            self._load(f"{value}[{number}]", address, at, rows)
+
+    def _stripe(self, conv: Conv, number: int, stripe: Stripe) -> None:
+        plan = self.plan
+        facts = plan.facts[conv.name]
+        source, read = self._grid(conv, conv.source, "source", number, stripe.source)
+        target, write = self._grid(conv, conv.target, "target", number, stripe.target)
+        reads = [read]
+        added = None
+        if conv.add is not None:
+            added, also = self._grid(conv, conv.add.operand, "added", number, stripe.added)
+            reads.append(also)
+        alone = plan.places[conv.target].storage in plan.spilled
+        for region in stripe.regions:
+            layer = build_layer(
+                conv, self.config, region, source_size=facts.source.size,
+                zero_point=facts.source.zero_point, cover=facts.cover, terms=facts.terms,
+                source=source, target=target, first_part=0 if alone else facts.first_part,
+                added=added, added_part=facts.added_part, out_groups=facts.out_groups,
+            )  # fmt: skip
+            self.out.filters.append((conv, reach(conv, region, facts.source.size).taps))
+            slots = plan.places[conv.target].slots
+            self.out.written.append(
+                Written(
+                    instruction=len(self.out.drafts), value=conv.target,
+                    region=(region.slice, region.begin, region.end), grid=target,
+                    slots=tuple(s - slots[0] for s in slots) if alone else slots,
+                )
+            )  # fmt: skip
+            self.out.drafts.append(
+                Draft(instruction=layer, reads=tuple(reads), writes=(write,), layer=conv.name)
+            )
+        if alone:
+            self._store_stripe(conv, number, stripe.target)
+
+    def _grid(
+        self, conv: Conv, value: str, role: str, number: int, span: Span
+    ) -> tuple[Grid, Rows]:
+        """Return where a stripe of a map lies, and the rows it may touch."""
+        plan = self.plan
+        storage = plan.storage(value)
+        pitch, height = plan.pitch[storage.name], storage.size[1]
+        if not plan.streamed(value):
+            base = plan.rows[storage.name]
+            plane = plan.plane_rows(storage, height)
+            words = plan.words(storage)
+            grid = Grid(
+                base_row=base, plane_rows=plane, slice_rows=words * plane,
+                byte_rows=storage.size[0] * words * plane, pitch=pitch, height=height,
+            )  # fmt: skip
+            return grid, (base, base + plan.whole_rows(storage))
+        base, rows = self._slot(conv, role, number)
+        words = plan.target_words(conv) if role == "target" else plan.words(storage)
+        touched = (base, base + rows)
+        if axis_of(storage.size) == 0:
+            plane = plan.plane_rows(storage, height)
+            first = base - span[0] * words * plane
+            grid = Grid(
+                base_row=first, plane_rows=plane, slice_rows=words * plane, pitch=pitch,
+                height=height,
+            )  # fmt: skip
+            return grid, touched
+        count = span[1] - span[0]
+        if storage.name in plan.ported:
+            plane = plan.plane_rows(storage, count)
+            grid = Grid(base_row=base, plane_rows=plane, pitch=pitch, first=span[0], height=count)
+            return grid, touched
+        grid = Grid(
+            base_row=base, plane_rows=pitch // self.config.pixels, pitch=words * pitch,
+            first=span[0], height=count,
+        )  # fmt: skip
+        return grid, touched
+
+    def _store_stripe(self, conv: Conv, number: int, span: Span) -> None:
+        """Store a stripe: in one go, or row by row where other layers write the same map."""
+        plan = self.plan
+        storage = plan.storage(conv.target)
+        base, _ = self._slot(conv, "target", number)
+        own, words = plan.target_words(conv), plan.words(storage)
+        address = self.spilled[storage.name]
+        if own == words:
+            rows = plan.stripe_rows(storage, words, span[1] - span[0])
+            before = plan.stripe_rows(storage, words, span[0])
+            self._store(f"{conv.target}[{number}]", self._row_address(address, before), base, rows)
+            return
+        one = plan.stripe_rows(storage, own, 1)
+        offset = plan.places[conv.target].slots[0] // self.config.inputs * (one // own)
+        for i in range(span[0], span[1]):
+            before = plan.stripe_rows(storage, words, i) + offset
+            self._store(
+                f"{conv.target}[{i}]", self._row_address(address, before),
+                base + (i - span[0]) * one, one,
+            )  # fmt: skip

@@ -1,0 +1,88 @@
+"""How a layer is cut into stripes: rows of a map, or slices of a volume, one after the other.
+
+A layer of which a map is not on chip as a whole runs stripe by stripe; the next stripe is loaded,
+and the last one stored, while one is computed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tf2.compiler.geometry import Region, conv_rows, reach
+from tf2.compiler.ops import Axes, Conv
+
+Span = tuple[int, int]
+"""First row (or slice), and the one after the last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stripe:
+    """One stripe of a layer.
+
+    Attributes:
+        regions: What is computed, one `isa.Layer` each.
+        source: Rows, of volumes slices, that are read.
+        target: Those that are written.
+        added: Those of the map that is added.
+    """
+
+    regions: tuple[Region, ...]
+    source: Span
+    target: Span
+    added: Span
+
+
+def axis_of(size: Axes) -> int:
+    """Return the axis along which a map is cut: slices of a volume, else rows."""
+    return 0 if size[0] > 1 else 1
+
+
+def extent(conv: Conv) -> int:
+    """Return the rows, or slices, of a layer's result."""
+    return conv.size[0] if conv.size[0] > 1 else conv_rows(conv)
+
+
+def whole(conv: Conv, source: Axes) -> tuple[Stripe, ...]:
+    """Return a layer as one stripe."""
+    return cut(conv, source, [(0, extent(conv))])
+
+
+def even_spans(length: int, count: int, quantum: int) -> list[Span]:
+    """Return at most `count` spans of nearly the same length that begin at multiples."""
+    units = -(-length // quantum)
+    count = min(count, units)
+    starts = [units * i // count * quantum for i in range(count)] + [length]
+    return list(zip(starts[:-1], starts[1:], strict=True))
+
+
+def cut(conv: Conv, source: Axes, spans: list[Span]) -> tuple[Stripe, ...]:
+    """Return the stripes that compute these rows, or slices, of a layer's result."""
+    stripes = []
+    for begin, end in spans:
+        if conv.size[0] > 1 or source[0] > 1:
+            regions = tuple(
+                Region(slice=z, begin=0, end=conv_rows(conv)) for z in range(begin, end)
+            )
+            if conv.size[0] == 1:  # one slice made of several
+                regions = (Region(slice=0, begin=begin, end=end),)
+            far = [reach(conv, region, source) for region in regions]
+            stripes.append(
+                Stripe(
+                    regions=regions,
+                    source=(min(f.slices[0] for f in far), max(f.slices[1] for f in far)),
+                    target=(begin, end),
+                    added=(begin, end),
+                )
+            )
+            continue
+        region = Region(slice=0, begin=begin, end=end)
+        only = reach(conv, region, source)
+        stripes.append(
+            Stripe(
+                regions=(region,),
+                source=(only.source_begin, only.source_end),
+                target=(begin, end),
+                added=(only.begin, only.end),
+            )
+        )
+    return tuple(stripes)
