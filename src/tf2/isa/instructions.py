@@ -123,10 +123,10 @@ class Pool:
     """Pooling behind the layer (and behind the residual), over the layer's raster.
 
     "max": windows of `size` x `size` (1..3), stride 1 or 2; padding never wins. The window of
-    output (oy, ox) covers rows ``oy*stride - pad_top ..+size`` of the layer's map, what lies outside
-    of it left out. Outputs are height x width positions. The last window of a row may hang over the
-    layer's map by one column where the stride is 2; any overhang is fine where the raster is wide
-    enough to hold it (`overhang`). Rows as columns.
+    output (oy, ox) covers rows ``oy*stride - pad_top ..+size`` of the layer's map, what lies
+    outside of it left out. Outputs are height x width positions. The last window of a row may hang
+    over the layer's map by one column where the stride is 2; any overhang is fine where the raster
+    is wide enough to hold it (`overhang`). Rows as columns.
 
     "sum": over all positions; ``acc = bias + sum(bytes)``; one position out. Raw layers give acc;
     others ``saturate(round_half_even(acc * multiplier / 2**shift) + zero_point)``.
@@ -196,7 +196,8 @@ class Layer:
     """One pass of the array: convolution, rescaling, residual, pooling, write.
 
     For each of `out_groups` groups of N outputs, one block of the filter stream is taken:
-    parameters, then `kernel.length` filter words, in the order z, y, x, word. For lane p and output n::
+    parameters, then `kernel.length` filter words, in the order z, y, x, word. For lane p and
+    output n::
 
         acc[p][n] = bias[n] + sum(byte * weight)        int32, wraps; "sac": negative codes add
                                                         ~(byte << k), see docs/isa.md

@@ -148,7 +148,7 @@ def _pool_rules(layer: Layer, pool: Pool, config: OverlayConfig) -> Iterator[tup
         0 <= pool.pad_top < pool.size and 0 <= pool.pad_left < pool.size,
     )
     yield f"max: {pool.height} x {pool.width} outputs", pool.height >= 1 and pool.width >= 1
-    needed = layer.raster_width // config.pixels + 2
+    needed = layer.raster_width // layer.lanes + 2
     yield (
         f"max: a raster {layer.raster_width} wide needs {needed} groups of the pooling unit's "
         f"line buffer, which has {config.pool_groups}",

@@ -210,10 +210,9 @@ class Simulation {
     }
 
     void mark() {
-        if (top_->probe_layers_done != layers_done_) {
-            layers_done_ = top_->probe_layers_done;
-            marks_.push_back(counters_);
-        }
+        const uint64_t done = top_->probe_layers_done;
+        if (done > layers_done_) marks_.push_back(counters_);  // falls to 0 when a run begins
+        layers_done_ = done;
     }
 
     // Decides the inputs of the next cycle.
