@@ -44,37 +44,52 @@ def _address_channel(prefix: str) -> dict[str, Member]:
     }
 
 
+def _read_channels(config: OverlayConfig) -> dict[str, Member]:
+    return {
+        **_address_channel("ar"),
+        "rid": In(1),
+        "rdata": In(8 * config.ddr_bytes),
+        "rresp": In(2),
+        "rlast": In(1),
+        "rvalid": In(1),
+        "rready": Out(1),
+    }
+
+
+def _write_channels(config: OverlayConfig) -> dict[str, Member]:
+    return {
+        **_address_channel("aw"),
+        "wdata": Out(8 * config.ddr_bytes),
+        "wstrb": Out(config.ddr_bytes),
+        "wlast": Out(1),
+        "wvalid": Out(1),
+        "wready": In(1),
+        "bid": In(1),
+        "bresp": In(2),
+        "bvalid": In(1),
+        "bready": Out(1),
+    }
+
+
 class AxiRead(Signature):
     """The two channels of an AXI4 master that only reads."""
 
     def __init__(self, config: OverlayConfig) -> None:
-        super().__init__({
-            **_address_channel("ar"),
-            "rid": In(1),
-            "rdata": In(8 * config.ddr_bytes),
-            "rresp": In(2),
-            "rlast": In(1),
-            "rvalid": In(1),
-            "rready": Out(1),
-        })  # fmt: skip
+        super().__init__(_read_channels(config))
 
 
 class AxiWrite(Signature):
     """The three channels of an AXI4 master that only writes."""
 
     def __init__(self, config: OverlayConfig) -> None:
-        super().__init__({
-            **_address_channel("aw"),
-            "wdata": Out(8 * config.ddr_bytes),
-            "wstrb": Out(config.ddr_bytes),
-            "wlast": Out(1),
-            "wvalid": Out(1),
-            "wready": In(1),
-            "bid": In(1),
-            "bresp": In(2),
-            "bvalid": In(1),
-            "bready": Out(1),
-        })  # fmt: skip
+        super().__init__(_write_channels(config))
+
+
+class Axi(Signature):
+    """An AXI4 master that reads and writes."""
+
+    def __init__(self, config: OverlayConfig) -> None:
+        super().__init__(_read_channels(config) | _write_channels(config))
 
 
 class AxiLite(Signature):

@@ -61,9 +61,7 @@ class DdrReader(wiring.Component):
         m.submodules.route = route = SyncFIFO(width=entry.size, depth=OUTSTANDING_BURSTS)
         requested, waiting = self._addresses(m, route, entry)
         answered = self._answers(m, data.View(entry, route.r_data), route)
-        m.d.comb += self.idle.eq(
-            ~(requested | waiting | self.axi.arvalid | route.r_rdy | answered)
-        )
+        m.d.comb += self.idle.eq(~(requested | waiting | self.axi.arvalid | route.r_rdy | answered))
         return m
 
     def _addresses(self, m: Module, route: SyncFIFO, entry: data.StructLayout) -> Any:

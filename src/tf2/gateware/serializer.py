@@ -42,7 +42,9 @@ class Serializer(wiring.Component):
         with m.Switch(index):
             for k in range(self._count):
                 with m.Case(k):
-                    m.d.comb += self.beats.payload.eq(self.word.payload[k * width : (k + 1) * width])
+                    m.d.comb += self.beats.payload.eq(
+                        self.word.payload[k * width : (k + 1) * width]
+                    )
         with m.If(self.beats.valid & self.beats.ready):
             m.d.sync += index.eq(index + 1)
             with m.If(last):
