@@ -19,7 +19,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from isa.random_programs import random_program
-
 from tf2.arch import OverlayConfig, named_config
 from tf2.errors import Tf2Error
 from tf2.sim.functional import FunctionalDevice

@@ -25,7 +25,8 @@ def test_each_instruction_is_a_line():
         )
     )  # fmt: skip
     assert text.splitlines()[0] == (
-        f"overlay 'test-small' ({named_config('test-small').hash:08x}): 4 outputs x 3 pixels x 8 inputs, sac, 2048 rows"
+        f"overlay 'test-small' ({named_config('test-small').hash:08x}): 4 outputs x 3 pixels x "
+        "8 inputs, sac, 2048 rows"
     )
     assert text.splitlines()[2:] == [
         "input x:bytes: 2 x 1 x 6 x 6 at 131072",
