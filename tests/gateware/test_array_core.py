@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from bench import run_benches
+from layer_bench import CONFIGS, content, fill, layer_bits
+
+from isa.overlay_layers import LayerCase, random_features, random_layer
+from tf2.gateware.array_core import ArrayCore
+from tf2.gateware.signatures import PARAMETER_SLOTS
+from tf2.isa.filters import block_bytes, encode_parameters  # noqa: F401
+from tf2.sim.functional import FunctionalOverlay
+
+
+@dataclass
+class Filters:
+    """A Filter Loader: words of the stream when there is room, one a cycle or now and then."""
+
+    config: object
+    cases: list[LayerCase]
+    rate: float
+    rng: np.random.Generator
+    loaded: int = 0
+    queue: list = field(default_factory=list)
+
+    def __post_init__(self):
+        config = self.config
+        slot = word = 0
+        for case in self.cases:
+            length = case.layer.kernel.length
+            size = block_bytes(length, config)
+            for block in range(case.layer.out_groups):
+                data = case.filters[block * size : (block + 1) * size]
+                parameters = int.from_bytes(data[: 8 * config.outputs], "little")
+                self.queue.append(("parameters", slot % PARAMETER_SLOTS, parameters))
+                slot += 1
+                at = config.parameter_words * config.filter_word_bytes
+                for _ in range(length):
+                    bits = int.from_bytes(data[at : at + config.filter_word_bytes], "little")
+                    self.queue.append(("word", word % config.filter_words, bits))
+                    word, at = word + 1, at + config.filter_word_bytes
+
+    async def run(self, ctx, dut):
+        modulus = 2 * self.config.filter_words
+        freed, slots = 0, PARAMETER_SLOTS
+        at = 0
+        while True:
+            ctx.set(dut.filter_write.en, 0)
+            ctx.set(dut.parameter_write.en, 0)
+            ctx.set(dut.filters_loaded, self.loaded % modulus)
+            freed += (ctx.get(dut.filters_freed) - freed) % modulus
+            slots += ctx.get(dut.block_done)
+            if at < len(self.queue) and self.rng.random() < self.rate:
+                what, place, bits = self.queue[at]
+                if what == "parameters" and slots:
+                    ctx.set(dut.parameter_write.en, 1)
+                    ctx.set(dut.parameter_write.slot, place)
+                    ctx.set(dut.parameter_write.parameters.as_value(), bits)
+                    slots, at = slots - 1, at + 1
+                elif what == "word" and self.loaded - freed < self.config.filter_words:
+                    ctx.set(dut.filter_write.en, 1)
+                    ctx.set(dut.filter_write.address, place)
+                    ctx.set(dut.filter_write.word.as_value(), bits)
+                    self.loaded, at = self.loaded + 1, at + 1
+            await ctx.tick()
+
+
+def run_layers(rng, config, cases, *, rate, traffic):
+    """Run layers on the core and on the functional overlay; compare memories after each."""
+    features = random_features(rng, config)
+    stream = b"".join(case.filters for case in cases)
+    oracle = FunctionalOverlay(config, np.frombuffer(stream, np.uint8).copy(), 0)
+    oracle.features[:] = features
+    dut = ArrayCore(config)
+    loader = Filters(config, cases, rate, rng)
+    cycles = []
+
+    async def bench(ctx):
+        fill(ctx, dut.buffer, features)
+        for number, case in enumerate(cases):
+            ctx.set(dut.layers.payload.as_value(), layer_bits(case.layer, config))
+            ctx.set(dut.layers.valid, 1)
+            await ctx.tick().until(dut.layers.ready)
+            ctx.set(dut.layers.valid, 0)
+            count = 1
+            while not ctx.get(dut.layer_done):
+                count += 1
+                await ctx.tick()
+            cycles.append(count)
+            await ctx.tick()
+            oracle.execute(case.layer)
+            different = content(ctx, dut.buffer, features.shape) != oracle.features
+            assert not different.any(), (
+                f"layer {number}, first (row, bank, byte) of {different.sum()}: "
+                f"{np.argwhere(different)[0]}; {case.layer}"
+            )
+
+    async def loads(ctx):
+        await loader.run(ctx, dut)
+
+    async def stores(ctx):
+        """Read rows all the time: it must not disturb."""
+        while traffic:
+            ctx.set(dut.row_read.request.valid, int(rng.random() < 0.7))
+            ctx.set(dut.row_read.request.payload, int(rng.integers(config.feature_rows)))
+            await ctx.tick()
+
+    run_benches(dut, bench, deadline_cycles=40000, background=(loads, stores))
+    return cycles
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("rate", "traffic"), [(1.0, False), (0.3, True)])
+def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, rate, traffic):
+    config = CONFIGS[name]
+    cases = [random_layer(rng, config, max_cycles=200, full=i % 4 != 0) for i in range(6)]
+    run_layers(rng, config, cases, rate=rate, traffic=traffic)
