@@ -1,0 +1,188 @@
+"""Max pooling of groups as they come: a window is done with the position that ends it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from tf2.arch import OverlayConfig
+from tf2.gateware.pipeline import delayed
+from tf2.gateware.raster import AT
+from tf2.gateware.signatures import bytes_layout, layer_layout
+
+_SMALLEST = -128
+
+
+class MaxPool(wiring.Component):
+    """Give each lane the largest byte of the window that ends at its position.
+
+    First along the row: the lanes before, and the last two of the group before. Then down the
+    columns, from a line buffer that holds, for each position, this maximum (1 tap high) and the one
+    a raster row above it. Windows of one tap give the bytes themselves. Positions outside of the
+    layer's map count as -128.
+
+    Latency 4 cycles; initiation interval 1, but `isa.walk.POOL_CYCLES` from a group to one that
+    reads what it wrote; nothing stalls. The raster is less than ``pool_groups - 1`` groups wide.
+
+    Members: cfg In: fields of the layer, constant while its groups are under way; valid, bytes In;
+    at In: P x `AT` of the group; best Out: P x N bytes.
+    """
+
+    LATENCY = 4
+
+    def __init__(self, config: OverlayConfig) -> None:
+        self._config = config
+        super().__init__({
+            "cfg": In(layer_layout(config)),
+            "valid": In(1),
+            "bytes": In(bytes_layout(config)),
+            "at": In(data.ArrayLayout(AT, config.pixels)),
+            "best": Out(bytes_layout(config)),
+        })  # fmt: skip
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        p = self._config.pixels
+        self._place_lanes(m)
+        rows = [delayed(m, self.at[i].rows, 3, name=f"rows_{i}") for i in range(p)]
+        # cycle 0: along the row
+        across = self._across(m)
+        # cycle 1: one row up, in the same group or from the line buffer
+        reads, writes = self._line_buffer(m)
+        above = self._row_up(m, "above", across, [read.across for read in reads])
+        # cycle 2: two rows up is one row up from there; both go into the line buffer
+        across, stored = self._next(m, across), self._next(m, [read.above for read in reads])
+        for j in range(p):
+            m.d.comb += [writes[j].across.eq(across[j]), writes[j].above.eq(above[j])]
+        top = self._row_up(m, "top", above, stored)
+        # cycle 3: down the column
+        across, above = self._next(m, across), self._next(m, above)
+        for i in range(p):
+            taps = [(above[i], rows[i] >= 1), (top[i], rows[i] >= 2)]
+            m.d.sync += self.best[i].eq(self._largest(m, f"best_{i}", across[i], taps))
+        return m
+
+    def _place_lanes(self, m: Module) -> None:
+        """Find, once a layer, which lane of which group lies a raster row above a lane.
+
+        That is lane ``i - line_bank`` of `line_groups` before, or where that is below 0, of the
+        lanes that the layer uses, in the group before that. Seen from lane j: `_stays` where it is
+        read by a lane of the first kind.
+        """
+        p, cfg = self._config.pixels, self.cfg
+        valid = [cfg[f"lane{i}_valid"] for i in range(p)]
+        lanes = Signal(range(p + 1), reset_less=True)
+        m.d.sync += lanes.eq(sum(valid[1:], valid[0]))
+        self._source = [Signal(range(p), name=f"source_{i}", reset_less=True) for i in range(p)]
+        self._stays = [Signal(name=f"stays_{i}", reset_less=True) for i in range(p)]
+        self._same_group = [Signal(name=f"same_group_{i}", reset_less=True) for i in range(p)]
+        self._last = [Signal(name=f"last_{i}", reset_less=True) for i in range(p)]
+        for i in range(p):
+            stays = i + cfg.line_bank < lanes
+            back = Mux(cfg.line_bank <= i, 0, lanes)
+            m.d.sync += [
+                self._source[i].eq(i + back - cfg.line_bank),
+                self._stays[i].eq(stays),
+                self._same_group[i].eq(stays & (cfg.line_groups == 0)),
+                self._last[i].eq(lanes == i + 1),
+            ]
+
+    def _across(self, m: Module) -> list[Signal]:
+        """Return, a cycle later, the largest byte of each lane's taps along the row."""
+        p = self._config.pixels
+        inside = []
+        for i in range(p):
+            seen = Signal(self.bytes[i].shape(), name=f"inside_{i}")
+            for n in range(self._config.outputs):
+                m.d.comb += seen[n].eq(Mux(self.at[i].inside, self.bytes[i][n], _SMALLEST))
+            inside.append(seen)
+        before_1, before_2 = (
+            Signal.like(inside[0], name=f"before_{k}", reset_less=True) for k in (1, 2)
+        )
+        line = [before_2, before_1, *inside]  # lane i is line[i + 2]
+        with m.If(self.valid):
+            for i in range(p):
+                with m.If(self._last[i]):
+                    m.d.sync += [before_1.eq(line[i + 2]), before_2.eq(line[i + 1])]
+        across = self._row_of_signals("across")
+        for i in range(p):
+            taps = [(line[i + 1], self.at[i].columns >= 1), (line[i], self.at[i].columns >= 2)]
+            m.d.sync += across[i].eq(self._largest(m, f"across_{i}", line[i + 2], taps))
+        return across
+
+    def _line_buffer(self, m: Module) -> tuple[list[Any], list[Any]]:
+        """Return what is read, a cycle after its group, and what is to be written a cycle later."""
+        config, cfg = self._config, self.cfg
+        group = Signal(range(config.pool_groups))
+        with m.If(self.valid):
+            m.d.sync += group.eq(group + 1)
+        write_group = delayed(m, group, 2, name="write_group")
+        write = delayed(m, self.valid, 2, reset=True, name="write")
+        near, far = Signal.like(group, name="near"), Signal.like(group, name="far")
+        m.d.comb += [near.eq(group - cfg.line_groups), far.eq(group - cfg.line_groups - 1)]
+        shape = self.bytes[0].shape()
+        word = data.StructLayout({"across": shape, "above": shape})
+        reads, writes = [], []
+        for j in range(config.pixels):
+            line = memory.Memory(
+                shape=word.size, depth=config.pool_groups, init=[], attrs={"no_rw_check": 1}
+            )
+            m.submodules[f"line_{j}"] = line
+            write_port, read_port = line.write_port(), line.read_port()
+            written = Signal(word, name=f"written_{j}")
+            m.d.comb += [
+                read_port.addr.eq(Mux(self._stays[j], near, far)),
+                write_port.addr.eq(write_group),
+                write_port.en.eq(write),
+                write_port.data.eq(Value.cast(written)),
+            ]
+            reads.append(data.View(word, read_port.data))
+            writes.append(written)
+        return reads, writes
+
+    def _row_up(self, m: Module, name: str, group: list[Any], stored: list[Any]) -> list[Signal]:
+        """Return, a cycle later, what lies a raster row above each lane: in its group or stored."""
+        chosen = [
+            Mux(same, Value.cast(here), Value.cast(line))
+            for same, here, line in zip(self._same_group, group, stored, strict=True)
+        ]
+        sources = Array(self._named(m, f"{name}_of_{j}", value) for j, value in enumerate(chosen))
+        result = self._row_of_signals(name)
+        m.d.sync += [
+            Value.cast(lane).eq(sources[source])
+            for lane, source in zip(result, self._source, strict=True)
+        ]
+        return result
+
+    def _next(self, m: Module, row: list[Any]) -> list[Signal]:
+        """Return the values a cycle later."""
+        late = self._row_of_signals("late")
+        m.d.sync += [Value.cast(a).eq(Value.cast(b)) for a, b in zip(late, row, strict=True)]
+        return late
+
+    def _largest(
+        self, m: Module, name: str, value: Any, taps: list[tuple[Any, Value]]
+    ) -> data.View:
+        """Return the largest byte, channel by channel, of value and of the taps that count."""
+        for k, (tap, counts) in enumerate(taps):
+            larger = Signal(self.bytes[0].shape(), name=f"{name}_larger_{k}")
+            m.d.comb += [
+                larger[n].eq(Mux(counts & (tap[n] > value[n]), tap[n], value[n]))
+                for n in range(self._config.outputs)
+            ]
+            value = larger
+        return value
+
+    def _row_of_signals(self, name: str) -> list[Signal]:
+        shape = self.bytes[0].shape()
+        return [
+            Signal(shape, name=f"{name}_{i}", reset_less=True) for i in range(self._config.pixels)
+        ]
+
+    def _named(self, m: Module, name: str, value: Value) -> Signal:
+        signal = Signal(len(value), name=name)
+        m.d.comb += signal.eq(value)
+        return signal

@@ -1,0 +1,120 @@
+"""Global sums: of a whole raster, channel by channel, then as int32 or rescaled to a byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from tf2.arch import OverlayConfig
+from tf2.gateware.dot_product import add_tree, tree_latency
+from tf2.gateware.pipeline import delayed
+from tf2.gateware.requantize import Requantize
+from tf2.gateware.signatures import bytes_layout, layer_layout
+
+
+class SumPool(wiring.Component):
+    """Give ``sum_bias + sum(bytes inside)`` of each channel once a group of outputs.
+
+    Raw layers get it as four bytes, four cycles in a row; others rescaled by the one multiplier of
+    the layer, the N channels one after the other.
+
+    Latency `latency(config, raw)` cycles from the last group to the (first) beat; initiation
+    interval 1 for groups, N (raw: 4) cycles for last groups; nothing stalls.
+
+    Members: cfg In: fields of the layer, constant while its groups are under way; valid, bytes,
+    group_first, group_last In; inside In: P bits, which positions count; beat Out; byte Out: k of a
+    raw int32, else 0; total Out: N bytes with the beat; last Out: the last beat of the sum.
+    """
+
+    def __init__(self, config: OverlayConfig) -> None:
+        self._config = config
+        super().__init__({
+            "cfg": In(layer_layout(config)),
+            "valid": In(1),
+            "bytes": In(bytes_layout(config)),
+            "inside": In(config.pixels),
+            "group_first": In(1),
+            "group_last": In(1),
+            "beat": Out(1),
+            "byte": Out(2),
+            "total": Out(data.ArrayLayout(signed(8), config.outputs)),
+            "last": Out(1),
+        })  # fmt: skip
+
+    @staticmethod
+    def latency(config: OverlayConfig, *, raw: bool) -> int:
+        """Return the cycles from the last group to the (first) beat of its sum."""
+        rescaling = 0 if raw else Requantize.LATENCY + config.outputs
+        return tree_latency(config.pixels) + 3 + rescaling
+
+    def elaborate(self, platform: Any) -> Module:  # noqa: D102
+        m = Module()
+        sums, done = self._sums(m)
+        self._hand_out(m, sums, done)
+        return m
+
+    def _sums(self, m: Module) -> tuple[Value, Signal]:
+        """Return N sums and when they are there."""
+        config = self._config
+        wait = 1 + tree_latency(config.pixels)
+        valid = delayed(m, self.valid, wait, reset=True, name="valid")
+        first = delayed(m, self.group_first, wait, name="first")
+        last = delayed(m, self.group_last, wait, name="last")
+        done = Signal()
+        m.d.sync += done.eq(valid & last)
+        sums = []
+        for n in range(config.outputs):
+            terms: list[Value] = []
+            for p in range(config.pixels):
+                term = Signal(signed(8), name=f"term_{n}_{p}", reset_less=True)
+                m.d.sync += term.eq(Mux(self.inside[p], self.bytes[p][n], 0))
+                terms.append(term)
+            total = add_tree(m, terms, name=f"tree_{n}_")
+            acc = Signal(signed(32), name=f"acc_{n}", reset_less=True)
+            with m.If(valid):
+                m.d.sync += acc.eq(Mux(first, self.cfg.sum_bias, acc) + total)
+            sums.append(acc)
+        return Cat(sums), done
+
+    def _hand_out(self, m: Module, sums: Value, done: Signal) -> None:
+        """Take the sums into a shift register, and from there out, byte by byte."""
+        n, cfg = self._config.outputs, self.cfg
+        m.submodules.requantize = requantize = Requantize()
+        waiting = Signal(32 * n, reset_less=True)
+        byte = Signal(2)
+        raw_beat = Signal()
+        going = Signal(range(n + 1))  # channels still to be rescaled
+        with m.If(done):
+            m.d.sync += [
+                waiting.eq(sums), byte.eq(0), raw_beat.eq(cfg.raw), going.eq(Mux(cfg.raw, 0, n))
+            ]  # fmt: skip
+        with m.Else():
+            with m.If(cfg.raw):
+                m.d.sync += [byte.eq(byte + 1), raw_beat.eq(raw_beat & (byte != 3))]
+            with m.Else():
+                m.d.sync += [waiting.eq(waiting >> 32), going.eq(Mux(going == 0, 0, going - 1))]
+        m.d.comb += [
+            requantize.acc.eq(waiting[:32]),
+            requantize.multiplier.eq(cfg.sum_multiplier),
+            requantize.negative_multiplier.eq(cfg.sum_multiplier),
+            requantize.shift.eq(cfg.sum_shift),
+            requantize.negative_shift.eq(cfg.sum_shift),
+            requantize.zero_point_low.eq(cfg.sum_out_unsigned),
+            requantize.low.eq(-128),
+            requantize.high.eq(127),
+        ]
+        rescaled = Signal(8 * n, reset_less=True)
+        came = delayed(m, going != 0, Requantize.LATENCY, reset=True, name="came")
+        complete = delayed(m, going == 1, Requantize.LATENCY + 1, reset=True, name="complete")
+        with m.If(came):
+            m.d.sync += rescaled.eq(Cat(rescaled[8:], requantize.byte))
+        raw_bytes = Cat(waiting.word_select(i, 32).word_select(byte, 8) for i in range(n))
+        m.d.comb += [
+            self.beat.eq(complete | raw_beat),
+            self.byte.eq(Mux(raw_beat, byte, 0)),
+            self.last.eq(complete | (byte == 3)),
+            Value.cast(self.total).eq(Mux(cfg.raw, raw_bytes, rescaled)),
+        ]
