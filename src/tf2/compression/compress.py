@@ -8,17 +8,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf2.compression.grid import Gains, RealGains, WeightKind
-from tf2.compression.layer import FloatLayer, IntegerLayer, compress_layer
+from tf2.compression.layer import FloatLayer, IntegerLayer, compress_layer, settled_layer
 from tf2.compression.report import layer_report, support_report
+from tf2.compression.settled import Settled
 from tf2.compression.statistics import statistics
 from tf2.compression.streams import Streams
 from tf2.errors import CompressionError
-from tf2.ir import Graph
+from tf2.ir import Feature, Graph
 from tf2.ir.integer_ops import window
 from tf2.model_file.manifest import CompressionSettings, LayerReport, Support
 from tf2.passes import canonicalize, expose_pixels
 from tf2.passes.linear import bias_of
-from tf2.quantization import IntegerGraph, Step, SumParameters, TensorRange, measure, partition
+from tf2.quantization import (
+    IntegerGraph,
+    Partition,
+    Step,
+    SumParameters,
+    TensorRange,
+    measure,
+    partition,
+)
 from tf2.quantization.equalize import equalize
 from tf2.quantization.feature_scales import additions_of, choose_all, groups_of_equal_scale
 
@@ -49,6 +58,7 @@ def compress(
     settings: CompressionSettings | None = None,
     *,
     pixel_affine: tuple[np.ndarray, np.ndarray] | None = None,
+    settled: Settled | None = None,
     progress: Progress | None = None,
 ) -> Compressed:
     """Return the network in integers: 4-bit power-of-two weights, 8-bit features.
@@ -62,6 +72,7 @@ def compress(
         settings: Default: error-compensated, every layer at 4 bits.
         pixel_affine: (gain, offset) per channel of x = pixel*gain + offset, when the one input is
             an image made of bytes; the array then reads the pixels themselves.
+        settled: Scales and codes that a training has found; taken over to the bit.
         progress: Told what is being done and how much of it is done, 0..1.
 
     Raises:
@@ -75,6 +86,34 @@ def compress(
         canonical = expose_pixels(canonical, *pixel_affine)
     plan = partition(canonical)
     _check_keep(plan.steps, settings.keep)
+    if settled is None:
+        canonical, plan, scales = _scaled(canonical, plan, batches, settings, report)
+    else:
+        scales = settled.scales
+    builder = IntegerGraph(canonical, scales)
+    streams = Streams(canonical, builder, batches, plan.steps)
+    walk = _Walk(canonical, builder, streams, settings, settled)
+    for i, step in enumerate(plan.steps):
+        report(f"compress {step.node.name}", i / len(plan.steps))
+        walk.take(step, batches=len(batches))
+        walk.streams.release(i)
+    report("compress", 1.0)
+    return Compressed(
+        graph=builder.finished(),
+        float_graph=canonical,
+        support=support_report(graph, rewritten, plan),
+        layers=tuple(walk.layers),
+    )
+
+
+def _scaled(
+    canonical: Graph,
+    plan: Partition,
+    batches: Sequence[Batch],
+    settings: CompressionSettings,
+    report: Progress,
+) -> tuple[Graph, Partition, Mapping[str, Feature]]:
+    """Return the scale of every feature, and the graph (equalized where asked) with its plan."""
     groups = groups_of_equal_scale(canonical, plan)
     features = [name for group in groups for name in group]
 
@@ -87,19 +126,7 @@ def compress(
         plan = partition(canonical)
         ranges = measured("calibrate channels")
     scales = choose_all(groups, ranges, rule=settings.features, additions=additions_of(plan))
-    builder = IntegerGraph(canonical, scales)
-    walk = _Walk(canonical, builder, Streams(canonical, builder, batches, plan.steps), settings)
-    for i, step in enumerate(plan.steps):
-        report(f"compress {step.node.name}", i / len(plan.steps))
-        walk.take(step, batches=len(batches))
-        walk.streams.release(i)
-    report("compress", 1.0)
-    return Compressed(
-        graph=builder.finished(),
-        float_graph=canonical,
-        support=support_report(graph, rewritten, plan),
-        layers=tuple(walk.layers),
-    )
+    return canonical, plan, scales
 
 
 def _check_keep(steps: Sequence[Step], keep: Sequence[str]) -> None:
@@ -121,11 +148,13 @@ class _Walk:
         builder: IntegerGraph,
         streams: Streams,
         settings: CompressionSettings,
+        settled: Settled | None,
     ) -> None:
         self.graph = graph
         self.builder = builder
         self.streams = streams
         self.settings = settings
+        self.settled = settled
         self.layers: list[LayerReport] = []
 
     def take(self, step: Step, *, batches: int) -> None:
@@ -165,6 +194,9 @@ class _Walk:
         settings = self.settings
         kind: WeightKind = "int8" if step.node.name in settings.keep else "pot4"
         x = self.builder.feature(step.node.inputs[0])
+        gains = RealGains(x) if step.sums else Gains(x, self.builder.feature(step.output))
+        if self.settled is not None:
+            return settled_layer(layer, self.settled.layers[step.node.name], gains, kind=kind)
         seen = None
         if settings.method == "compensated" or kind == "int8":
             seen = statistics(
@@ -177,7 +209,7 @@ class _Walk:
             )
         return compress_layer(
             layer,
-            RealGains(x) if step.sums else Gains(x, self.builder.feature(step.output)),
+            gains,
             kind=kind,
             method=settings.method,
             statistics=seen,

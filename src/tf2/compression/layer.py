@@ -10,8 +10,10 @@ from tf2.compression.compensated import compensated
 from tf2.compression.exact import power_of_two_rows
 from tf2.compression.grid import TOLERANCE, Gains, RealGains, WeightKind, round_pot4
 from tf2.compression.nearest import nearest
+from tf2.compression.settled import Codes
 from tf2.compression.statistics import Statistics, WideRows
 from tf2.compression.wide import compensated_wide
+from tf2.errors import CompressionError
 from tf2.numerics import fixed_point
 from tf2.passes.activation import Activation
 from tf2.quantization import ConvParameters, SumParameters
@@ -91,6 +93,21 @@ def compress_layer(
     parameters = _parameters(layer, q, alpha, bias, gains, kind=kind)
     taken_over = exact is not None and np.array_equal(q, exact[0])
     return IntegerLayer(parameters=parameters, effective_weight=effective, exact=taken_over)
+
+
+def settled_layer(
+    layer: FloatLayer, codes: Codes, gains: Gains | RealGains, *, kind: WeightKind
+) -> IntegerLayer:
+    """Return the integer parameters of a layer whose codes are known; its bias is the float one.
+
+    Raises:
+        CompressionError: A gain is none that the multiplier and shift can express.
+    """
+    if not np.array_equal(gains.rounded(codes.alpha), codes.alpha):
+        raise CompressionError("settled gains are no multiplier and shift of the array")
+    parameters = _parameters(layer, codes.q, codes.alpha, layer.bias, gains, kind=kind)
+    effective = codes.alpha[:, None] * codes.q.astype(np.float64)
+    return IntegerLayer(parameters=parameters, effective_weight=effective, exact=True)
 
 
 def _parameters(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf2.compression.compress import Batch, Compressed
+from tf2.compression.settled import accumulator_step
 from tf2.execution import Runner
 from tf2.ir import FLOAT32, Feature, Graph, Node
 from tf2.ir.integer_ops import DOMAIN
@@ -44,22 +45,12 @@ def rounded_parameters(compressed: Compressed, layer: Node) -> dict[str, np.ndar
     weight, bias = (integer.constants[n] for n in layer.inputs[1:3])
     x = integer.types[layer.inputs[0]].dtype
     assert isinstance(x, Feature)
-    step = _accumulator_step(compressed, layer)
+    step = accumulator_step(integer, layer)
     values = weight * (step / x.scale).reshape(-1, *[1] * (weight.ndim - 1))
     parameters = {node.inputs[1]: values.astype(np.float32)}
     if node.operand(2):
         parameters[node.inputs[2]] = (bias * step).astype(np.float32)
     return parameters
-
-
-def _accumulator_step(compressed: Compressed, layer: Node) -> np.ndarray:
-    """Return the value of one step of a layer's accumulators, (O,)."""
-    integer = compressed.graph
-    y = integer.types[layer.output].dtype
-    if not isinstance(y, Feature):
-        return integer.constants[f"{layer.name}:scale"].reshape(-1).astype(np.float64)
-    multiplier, shift = (integer.constants[n] for n in layer.inputs[3:5])
-    return np.ldexp(multiplier.astype(np.float64), -shift) * y.scale
 
 
 def _first(batches: Sequence[Batch], count: int) -> list[Batch]:

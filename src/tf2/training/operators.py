@@ -6,7 +6,7 @@ function of its tensors. Operators without a builder are refused by name, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -361,7 +361,8 @@ ELEMENTWISE: Mapping[str, Function] = {
     "Reciprocal": torch.reciprocal, "Floor": torch.floor, "Ceil": torch.ceil,
     "Round": torch.round, "Sign": torch.sign, "Erf": torch.erf, "Sin": torch.sin,
     "Cos": torch.cos, "Tan": torch.tan, "Sigmoid": torch.sigmoid, "Tanh": torch.tanh,
-    "Softplus": functional.softplus, "Softsign": functional.softsign, "Mish": functional.mish, "HardSwish": functional.hardswish,
+    "Softplus": functional.softplus, "Softsign": functional.softsign, "Mish": functional.mish,
+    "HardSwish": functional.hardswish,
     "Relu": torch.relu, "Clip": _clip, "PRelu": _prelu, "Identity": lambda x: x,
     "Add": torch.add, "Sub": torch.sub, "Mul": torch.mul, "Div": _divide, "Pow": torch.pow,
     "Sum": _sum, "Mean": _mean, "Max": _fold(torch.maximum), "Min": _fold(torch.minimum),
@@ -423,8 +424,3 @@ BUILDERS: Mapping[str, Builder] = {
     "GroupNormalization": windows.group_normalization,
     "Resize": windows.resize,
 }
-
-
-def operands_of(node: Node, values: Mapping[str, Any]) -> Sequence[Any]:
-    """Return the values a node reads, None where an operand is absent."""
-    return [values[name] if name else None for name in node.inputs]

@@ -1,0 +1,61 @@
+"""The trained network as integers: the codes and scales it was trained with, to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from tf2.compression import Codes, Compressed, Settled, compress
+from tf2.compression.compress import Batch
+from tf2.errors import TrainingError
+from tf2.ir import Graph
+from tf2.training.inq import Inq
+from tf2.training.module import GraphModule
+from tf2.training.start import Start, by_column
+
+LARGEST = 127
+"""Of an integer weight on the array."""
+
+
+def trained_graph(start: Start, module: GraphModule, codes: Mapping[str, Codes]) -> Graph:
+    """Return the float graph with the trained parameters, weights exactly on their grids."""
+    graph = module.to_graph()
+    weights: dict[str, np.ndarray] = {}
+    for layer in start.layers:
+        name = graph.node(layer.node).inputs[1]
+        shape, code = graph.shape(name), codes[layer.node]
+        wide = (code.q * code.alpha[:, None]).reshape(shape) / by_column(layer.column, len(shape))
+        weights[name] = wide.astype(np.float32)
+    return graph.replaced(constants=weights)
+
+
+def packed(start: Start, module: GraphModule, inq: Inq, batches: Sequence[Batch]) -> Compressed:
+    """Return the integer network of a trained module; weights not frozen yet are rounded.
+
+    Args:
+        start: What training started from.
+        module: Trained.
+        inq: Its grids.
+        batches: Some samples, to measure the layers' outputs on.
+
+    Raises:
+        TrainingError: A code is none of the array's (5-bit weights).
+    """
+    codes = inq.codes()
+    for name, code in codes.items():
+        if np.abs(code.q).max(initial=0) > LARGEST:
+            raise TrainingError(
+                f"layer {name!r} has weights of more than 4 bits: no array runs them. Export the "
+                "trained graph instead"
+            )
+    narrow = {n: Codes(q=c.q.astype(np.int8), alpha=c.alpha) for n, c in codes.items()}
+    compressed = compress(
+        trained_graph(start, module, codes),
+        batches,
+        start.settings,
+        pixel_affine=start.pixel_affine,
+        settled=Settled(scales=start.scales, layers=narrow),
+    )
+    return replace(compressed, support=start.support)
