@@ -10,7 +10,8 @@ from layer_bench import CONFIGS, content, fill, layer_bits
 from isa.overlay_layers import LayerCase, random_features, random_layer
 from tf2.gateware.array_core import ArrayCore
 from tf2.gateware.signatures import PARAMETER_SLOTS
-from tf2.isa.filters import block_bytes, encode_parameters  # noqa: F401
+from tf2.isa.filters import block_bytes
+from tf2.isa.timing import layer_cycles
 from tf2.sim.functional import FunctionalOverlay
 
 
@@ -117,3 +118,20 @@ def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, 
     config = CONFIGS[name]
     cases = [random_layer(rng, config, max_cycles=200, full=i % 4 != 0) for i in range(6)]
     run_layers(rng, config, cases, rate=rate, traffic=traffic)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_layers_take_the_cycles_that_isa_timing_says(rng, name):
+    config = CONFIGS[name]
+    kinds = [
+        {"pool": None, "raw": False, "segments": config.pixels > 1},
+        {"pool": None, "raw": True},
+        {"pool": "sum", "raw": False},
+        {"pool": "sum", "raw": True},
+        {"pool": "max", "raw": False},
+    ]
+    cases = [random_layer(rng, config, max_cycles=120, **kind) for kind in kinds]
+    cycles = run_layers(rng, config, cases, rate=1.0, traffic=False)
+    # The first words come a cycle each, so the layers' own stalls are those of the loader here.
+    stalls = np.array(cycles) - [layer_cycles(case.layer, config) for case in cases]
+    assert not stalls[1:].any(), stalls
