@@ -34,7 +34,7 @@ module overlay(
   assign m_axi_wdata = {buffer[beat][127:8], buffer[beat][7:0] + 8'd1}, m_axi_wlast = beat == 3;
   assign s_axil_bresp = 0, s_axil_rresp = s_axil_araddr == 8'hFC ? 2 : 0;
   assign irq = pending, probe_busy = state == R, probe_stall_filter = state == AR;
-  assign probe_waiting = state == IDLE;
+  assign probe_waiting = 0;
 
   wire write = s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
   assign s_axil_awready = write, s_axil_wready = write;

@@ -83,8 +83,9 @@ class Simulation {
 
     void set_memory(uint8_t* memory, uint64_t size) { memory_ = memory, size_ = size; }
 
-    void begin() {  // a run: counts start from here
+    void begin() {  // counts start with the first cycle of the next run
         counters_ = {};
+        running_ = false;
         marks_.clear();
         layers_done_ = top_->probe_layers_done;
     }
@@ -201,6 +202,8 @@ class Simulation {
 
     void count(bool r, bool w) {
         ++now_;
+        running_ |= top_->probe_waiting || top_->probe_busy || top_->probe_stall_filter;
+        if (!running_) return;
         ++counters_.cycles;
         counters_.busy += top_->probe_busy;
         counters_.stall_filter += top_->probe_stall_filter;
@@ -372,6 +375,7 @@ class Simulation {
     bool ar_held_ = false, aw_held_ = false, w_held_ = false;
     uint64_t ar_was_ = 0, aw_was_ = 0, w_was_ = 0;
     uint64_t layers_done_ = 0;
+    bool running_ = false;
     Counters counters_{};
     std::vector<Counters> marks_;
     std::string violation_;

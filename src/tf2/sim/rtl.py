@@ -19,14 +19,21 @@ from tf2.errors import DeviceError, MissingExtraError
 from tf2.isa.instructions import Layer
 from tf2.isa.program import Program
 from tf2.isa.verify import verify
-from tf2.sim.device import RunReport, check_target, layer_records
+from tf2.sim.device import Counters, RunReport, check_target, layer_records
 from tf2.sim.simulation import DdrSettings, Simulation
 from tf2.sim.verilator import Progress, build, cache_folder, write_whole
+
+_COUNTED = (Register.CYCLES, Register.BUSY, Register.STALL_FILTER, Register.WAITING,
+            Register.DDR_READ, Register.DDR_WRITE)  # fmt: skip
+"""In the order of `Counters`."""
 
 CHUNK_CYCLES = 20_000
 """Cycles between two reports of progress."""
 
 WATCHDOG_CYCLES = 1_000_000
+
+DRAIN_CYCLES = 50_000
+"""Cycles given to open transfers after an error."""
 
 _CAUSES = {
     ErrorCode.BAD_OPCODE: "it met an instruction that does not exist",
@@ -100,17 +107,19 @@ class RtlOverlay:
         self._write_registers(program)
         if self._window is not None:
             simulation.trace(*self._window)
-        simulation.write(Register.CONTROL, registers.CONTROL_START)
         simulation.begin()
+        simulation.write(Register.CONTROL, registers.CONTROL_START)
         try:
             self._wait(program)
         finally:
             if self._window is not None:
                 simulation.trace_end()
                 self._window = None
-        return RunReport(
-            total=simulation.counters(), layers=layer_records(program, simulation.marks())
-        )
+        return RunReport(total=self._total(), layers=layer_records(program, simulation.marks()))
+
+    def _total(self) -> Counters:
+        """Return what the overlay counted itself, as a board would."""
+        return Counters(*map(self._simulation.read, _COUNTED))
 
     def _write_registers(self, program: Program) -> None:
         digest = hashlib.sha256(program.code + program.filters).digest()
@@ -151,13 +160,21 @@ class RtlOverlay:
         if simulation.violation():
             raise DeviceError(f"{_where(names, done)}: AXI: {simulation.violation()}")
         if status & registers.STATUS_ERROR:
-            simulation.write(Register.CONTROL, registers.CONTROL_ABORT)
+            self._clear_error()
             code = status >> registers.STATUS_CODE_SHIFT & 0xFF
             known = code in set(ErrorCode)
             cause = _CAUSES[ErrorCode(code)] if known else "for a reason unknown"
-            raise DeviceError(
-                f"{_where(names, done)}: the overlay stopped (error {code}): {cause}"
-            )
+            raise DeviceError(f"{_where(names, done)}: the overlay stopped (error {code}): {cause}")
+
+    def _clear_error(self) -> None:
+        """Leave the overlay ready for the next run: what was on the bus has come to its end."""
+        simulation = self._simulation
+        simulation.write(Register.CONTROL, registers.CONTROL_ABORT)
+        for _ in range(DRAIN_CYCLES // 100):
+            if not simulation.read(Register.STATUS) & registers.STATUS_BUSY:
+                return
+            simulation.run(100)
+        simulation.reset()  # the memory is silent
 
 
 def _where(names: list[str], done: int) -> str:
