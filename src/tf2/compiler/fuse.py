@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
-from tf2.compiler.ops import AddPart, ArrayGraph, Conv, Joined, MaxPart
+from tf2.compiler.ops import AddPart, ArrayGraph, Conv, Joined
 
 MayFuse = Callable[[Conv], bool]
 """Whether a layer may take in what follows it."""
@@ -105,7 +105,7 @@ def _pools_before_joins(graph: ArrayGraph, may_fuse: MayFuse) -> ArrayGraph:
             continue
         pool = convs[pools[0]]
         makers = {conv.target: conv for conv in convs}
-        if not (is_copy(pool) and isinstance(pool.pool, MaxPart) and pool.add is None) or not all(
+        if not (is_copy(pool) and pool.pool and pool.add is None and not pool.raw) or not all(
             part in makers
             and count[part] == 1
             and makers[part].pool is None

@@ -32,6 +32,7 @@ class Grid:
         pitch: Positions from a row of the map to the next.
         first: Row of the map that lies first.
         height: Rows of the map that lie there.
+        together: The slices that are read lie one behind the other from `base_row` on.
     """
 
     base_row: int
@@ -41,6 +42,7 @@ class Grid:
     pitch: int
     first: int = 0
     height: int
+    together: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,15 +225,16 @@ def build_layer(
             f"layer {conv.name!r}: no raster suits pitch {source.pitch} and strides {conv.strides}"
         )
     taps = max(far.taps[1] - far.taps[0], 1)
+    first_slice, step = (0, 1) if source.together else (far.slices[0], conv.dilations[0])
     assert taps == 1 or terms == 1  # partition keeps the others on the host
     return Layer(
         name=conv.name,
         input=InputMap(
             base_row=source.base_row
             + cover.first * source.plane_rows
-            + far.slices[0] * source.slice_rows,
+            + first_slice * source.slice_rows,
             plane_rows=source.plane_rows,
-            slice_rows=0 if terms > 1 or taps == 1 else conv.dilations[0] * source.slice_rows,
+            slice_rows=0 if terms > 1 or taps == 1 else step * source.slice_rows,
             height=source.height,
             width=source_size[2],
             pitch=source.pitch,

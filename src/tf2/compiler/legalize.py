@@ -164,7 +164,12 @@ class _Builder:
         kind, out = self.maps[value], self.maps[node.output]
         walk = window(self.graph, node)
         factors = (int(node.attr("multiplier", 0)), int(node.attr("shift", 0)))
-        whole = walk.kernel == self.graph.shape(node.inputs[0])[2:] and not any(walk.pads_begin)
+        whole = out.size == (1, 1, 1) and all(
+            kernel - begin >= n
+            for kernel, begin, n in zip(
+                walk.kernel, walk.pads_begin, self.graph.shape(node.inputs[0])[2:], strict=True
+            )
+        )
         if whole and kind.size[0] == 1:
             count = int(np.prod(kind.size))
             part = SumPart(

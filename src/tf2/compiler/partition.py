@@ -187,7 +187,7 @@ def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
     """Return where every node that the outputs need runs."""
     refusals = {node.name: array_refusal(graph, node, config) for node in graph.nodes}
     on_array = {name for name, why in refusals.items() if why == ""}
-    on_array -= _hosts_concats(graph, on_array)
+    on_array -= _moves_of_the_host(graph, on_array)
     views = Views(graph, frozenset(on_array))
     reads = {
         node.name: _read_by(graph, node, views, array=node.name in on_array) for node in graph.nodes
@@ -213,15 +213,15 @@ def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
     )  # fmt: skip
 
 
-def _hosts_concats(graph: Graph, on_array: set[str]) -> set[str]:
-    """Return the joins of which no part comes from the array: the host does them."""
+def _moves_of_the_host(graph: Graph, on_array: set[str]) -> set[str]:
+    """Return the joins and poolings of maps that the host has anyway: it does them too."""
     views = Views(graph, frozenset(on_array))
     gone: set[str] = set()
     for node in graph.nodes:
-        if node.name in on_array and node.kind == "Concat":
+        if node.name in on_array and node.kind in ("Concat", "MaxPool"):
             bases = [views.of(name) for name in node.inputs]
-            made = [graph.producers[view.base].name for view in bases if view is not None]
-            if not set(made) - gone:
+            made = {graph.producers[view.base].name for view in bases if view is not None}
+            if not made - gone:
                 gone.add(node.name)
     return gone
 

@@ -23,6 +23,7 @@ from tf2.compiler.partition import Parts, split_graph
 from tf2.compiler.plan import Plan, make_plan
 from tf2.compiler.schedule import schedule
 from tf2.compiler.slots import give_places
+from tf2.compiler.subsample import subsample
 from tf2.compiler.weights import terms_needed
 from tf2.ir import Graph, Node
 from tf2.isa import Layer, Load
@@ -105,6 +106,7 @@ def _array(array: ArrayGraph, config: OverlayConfig) -> tuple[ArraySegment, Plan
     values = array.inputs
     outputs = array.outputs
     array, packed = pack_first(array, config)
+    array = subsample(array, config)
     plan = None
     for alignment in dict.fromkeys((config.outputs, config.inputs)):
         placed, places, storages = give_places(array, alignment)

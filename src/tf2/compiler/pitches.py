@@ -79,6 +79,10 @@ class Pitches:
                 )
         return pitch
 
+    def total(self, pitch: Mapping[str, int]) -> int:
+        """Return the cycles of all layers."""
+        return sum(self._conv_cost(conv, pitch) for conv in self._convs)
+
     def _moves(self) -> list[tuple[str, ...]]:
         """Return the storages to change together: each alone, and those that additions bind."""
         free = [name for name in self._storages if name not in self._fixed]

@@ -137,7 +137,8 @@ class Plan:
             spans["target"] = (conv.target, self.target_words(conv), [s.target for s in stripes])
         for role, (value, words, parts) in spans.items():
             longest = max(end - begin for begin, end in parts)
-            rows[role] = self.stripe_rows(self.storage(value), words, longest)
+            storage = self.storage(value)
+            rows[role] = self.stripe_rows(storage, words, longest) * (4 if storage.sums else 1)
         return rows
 
 
@@ -219,7 +220,7 @@ def _set_stripes(plan: Plan, conv: Conv, count: int, slots: int) -> None:
 def _lower_slots(plan: Plan, conv: Conv) -> None:
     """Give a layer the smallest stripes there are, to see whether anything fits."""
     if _streams(plan, conv):
-        _set_stripes(plan, conv, extent(conv), 2)
+        _set_stripes(plan, conv, extent(conv), 1)
     else:
         plan.stripes[conv.name] = whole(conv, plan.facts[conv.name].source.size)
         plan.slots[conv.name] = 1
@@ -239,14 +240,13 @@ def _spill(plan: Plan, layer: int) -> None:
         for need in plan.needs()
         if need.first <= layer <= need.last and need.name in plan.storages
     ]
-    pooled = {plan.places[c.target].storage for c in plan.graph.convs if c.raw}
     summed = {
         plan.places[name].storage
         for c in plan.graph.convs
         if isinstance(c.pool, SumPart)
         for name in (*c.reads, c.target)
     }
-    able = [need for need in alive if need.name not in pooled | summed]
+    able = [need for need in alive if need.name not in summed]
     conv = plan.graph.convs[layer]
     if not able:
         missing = peak(plan.needs(), len(plan.graph.convs))[layer] - plan.config.feature_rows
@@ -261,8 +261,7 @@ def _spill(plan: Plan, layer: int) -> None:
 def _settled(plan: Plan) -> Plan:
     """Choose as large stripes as fit, and assign rows."""
     for conv in plan.graph.convs:
-        if _streams(plan, conv):
-            _set_stripes(plan, conv, extent(conv), 2)
+        _lower_slots(plan, conv)
     at = {conv.name: i for i, conv in enumerate(plan.graph.convs)}
     for conv in plan.graph.convs:
         if not _streams(plan, conv):
@@ -289,16 +288,16 @@ def _best_stripes(plan: Plan, conv: Conv, free: int) -> None:
         _set_stripes(plan, conv, count, count)
         each = sum(plan.slot_rows(conv).values())
         slots = min(plan.slots[conv.name], free // each if each else 1)
-        if slots < min(2, len(plan.stripes[conv.name])):
+        if slots < 1:
             continue
-        cycles = _cycles(plan, conv)
+        cycles = _cycles(plan, conv, overlaps=slots >= min(2, len(plan.stripes[conv.name])))
         if best is None or cycles < best[0]:
             best = (cycles, count, slots)
     assert best is not None  # the smallest stripes fit, or the map would not be where it is
     _set_stripes(plan, conv, best[1], best[2])
 
 
-def _cycles(plan: Plan, conv: Conv) -> float:
+def _cycles(plan: Plan, conv: Conv, *, overlaps: bool) -> float:
     """Return the cycles of a layer in stripes, loads and stores beside it."""
     beats = plan.config.row_beats
     compute = [
@@ -320,8 +319,11 @@ def _cycles(plan: Plan, conv: Conv) -> float:
             storage = plan.storage(conv.target)
             size = stripe.target[1] - stripe.target[0]
             store += plan.stripe_rows(storage, plan.target_words(conv), size) * beats
+            store *= 4 if storage.sums else 1
         loads.append(load)
         stores.append(store)
+    if not overlaps:
+        return float(sum(compute) + sum(loads) + sum(stores))
     loaded = done = 0.0
     for load, cycles in zip(loads, compute, strict=True):
         loaded += load
@@ -369,8 +371,10 @@ def _shrink(plan: Plan) -> bool:
         if slots > 2:
             _set_stripes(plan, conv, stripes, max(2, slots // 2))
             return True
-        _set_stripes(plan, conv, stripes * 2, 2)
+        _set_stripes(plan, conv, stripes * 2, slots)
         if len(plan.stripes[conv.name]) > stripes:
             return True
-        _set_stripes(plan, conv, stripes, slots)
+        _set_stripes(plan, conv, stripes, 1)
+        if slots > 1:
+            return True
     return False

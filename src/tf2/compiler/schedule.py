@@ -78,7 +78,7 @@ class _Scheduler:
             rows = plan.stripe_rows(
                 storage, plan.words(storage), storage.size[axis_of(storage.size)]
             )
-            self.spilled[name] = self._allocate(rows)
+            self.spilled[name] = self._allocate(rows * (4 if storage.sums else 1))
         for name in plan.graph.inputs:
             self._input_ports(name)
         due = self._outputs_due()
@@ -110,7 +110,7 @@ class _Scheduler:
         if value in plan.ported:
             conv = next(conv for conv in plan.graph.convs if conv.source == value)
             for number, stripe in enumerate(plan.stripes[conv.name]):
-                self._stripe_port(value, storage, number, stripe.source)
+                self._stripe_port(value, storage, number, stripe)
             return
         if storage.name in plan.spilled:
             self._whole_port(value, self._streamed_layout(value), self.spilled[storage.name])
@@ -139,8 +139,8 @@ class _Scheduler:
             )
         )  # fmt: skip
 
-    def _stripe_port(self, value: str, storage: Storage, number: int, span: Span) -> None:
-        axis = axis_of(storage.size)
+    def _stripe_port(self, value: str, storage: Storage, number: int, stripe: Stripe) -> None:
+        axis, span = axis_of(storage.size), stripe.source
         packed = self.plan.packed.get(value)
         kind = packed.kind if packed else self.plan.graph.maps[value]
         one = (1, 1, 1)
@@ -148,7 +148,11 @@ class _Scheduler:
             (packed.kernel, packed.strides, packed.dilations) if packed else (one, one, one)
         )
         pads = list(packed.pads if packed else (0, 0, 0))
-        pads[axis] -= span[0] * strides[axis]
+        if stripe.apart:  # only where nothing is packed: that takes the dilation away
+            step = stripe.apart[1] - stripe.apart[0]
+            pads[0], strides = -stripe.apart[0], (step, 1, 1)
+        else:
+            pads[axis] -= span[0] * strides[axis]
         size = list(storage.size)
         size[axis] = span[1] - span[0]
         layout = self._layout(value, size[0], size[1])
@@ -267,6 +271,12 @@ class _Scheduler:
             words = plan.words(storage)
             rows = plan.stripe_rows(storage, words, span[1] - span[0])
             at, _ = self._slot(conv, role, number)
+            if role == "source" and stripe.apart and storage.name not in plan.ported:
+                one = rows // len(stripe.apart)
+                for i, z in enumerate(stripe.apart):
+                    address = self._row_address(self.spilled[storage.name], z * one)
+                    self._load(f"{value}({z})", address, at + i * one, one)
+                continue
             if storage.name in plan.ported:
                 address = self.ports[storage.name, number]
             else:
@@ -277,12 +287,12 @@ class _Scheduler:
     def _stripe(self, conv: Conv, number: int, stripe: Stripe) -> None:
         plan = self.plan
         facts = plan.facts[conv.name]
-        source, read = self._grid(conv, conv.source, "source", number, stripe.source)
-        target, write = self._grid(conv, conv.target, "target", number, stripe.target)
+        source, read = self._grid(conv, conv.source, "source", number, stripe)
+        target, write = self._grid(conv, conv.target, "target", number, stripe)
         reads = [read]
         added = None
         if conv.add is not None:
-            added, also = self._grid(conv, conv.add.operand, "added", number, stripe.added)
+            added, also = self._grid(conv, conv.add.operand, "added", number, stripe)
             reads.append(also)
         alone = plan.places[conv.target].storage in plan.spilled
         for region in stripe.regions:
@@ -308,10 +318,11 @@ class _Scheduler:
             self._store_stripe(conv, number, stripe.target)
 
     def _grid(
-        self, conv: Conv, value: str, role: str, number: int, span: Span
+        self, conv: Conv, value: str, role: str, number: int, stripe: Stripe
     ) -> tuple[Grid, Rows]:
         """Return where a stripe of a map lies, and the rows it may touch."""
         plan = self.plan
+        span = {"source": stripe.source, "target": stripe.target, "added": stripe.added}[role]
         storage = plan.storage(value)
         pitch, height = plan.pitch[storage.name], storage.size[1]
         if not plan.streamed(value):
@@ -326,12 +337,13 @@ class _Scheduler:
         base, rows = self._slot(conv, role, number)
         words = plan.target_words(conv) if role == "target" else plan.words(storage)
         touched = (base, base + rows)
+        byte = rows // 4 if storage.sums else 0
         if axis_of(storage.size) == 0:
             plane = plan.plane_rows(storage, height)
             first = base - span[0] * words * plane
             grid = Grid(
-                base_row=first, plane_rows=plane, slice_rows=words * plane, pitch=pitch,
-                height=height,
+                base_row=first, plane_rows=plane, slice_rows=words * plane, byte_rows=byte,
+                pitch=pitch, height=height, together=role == "source" and bool(stripe.apart),
             )  # fmt: skip
             return grid, touched
         count = span[1] - span[0]
@@ -340,8 +352,8 @@ class _Scheduler:
             grid = Grid(base_row=base, plane_rows=plane, pitch=pitch, first=span[0], height=count)
             return grid, touched
         grid = Grid(
-            base_row=base, plane_rows=pitch // self.config.pixels, pitch=words * pitch,
-            first=span[0], height=count,
+            base_row=base, plane_rows=pitch // self.config.pixels, byte_rows=byte,
+            pitch=words * pitch, first=span[0], height=count,
         )  # fmt: skip
         return grid, touched
 
@@ -349,19 +361,30 @@ class _Scheduler:
         """Store a stripe: in one go, or row by row where other layers write the same map."""
         plan = self.plan
         storage = plan.storage(conv.target)
-        base, _ = self._slot(conv, "target", number)
-        own, words = plan.target_words(conv), plan.words(storage)
+        base, slot = self._slot(conv, "target", number)
         address = self.spilled[storage.name]
+        size = storage.size[axis_of(storage.size)]
+        bytes_each = 4 if storage.sums else 1
+        for k in range(bytes_each):
+            whole = plan.stripe_rows(storage, plan.words(storage), size)
+            self._store_plane(
+                conv, span, self._row_address(address, k * whole), base + k * (slot // bytes_each)
+            )
+
+    def _store_plane(self, conv: Conv, span: Span, address: int, base: int) -> None:
+        plan = self.plan
+        storage = plan.storage(conv.target)
+        own, words = plan.target_words(conv), plan.words(storage)
         if own == words:
             rows = plan.stripe_rows(storage, words, span[1] - span[0])
             before = plan.stripe_rows(storage, words, span[0])
-            self._store(f"{conv.target}[{number}]", self._row_address(address, before), base, rows)
+            self._store(f"{conv.target}{span}", self._row_address(address, before), base, rows)
             return
         one = plan.stripe_rows(storage, own, 1)
         offset = plan.places[conv.target].slots[0] // self.config.inputs * (one // own)
         for i in range(span[0], span[1]):
             before = plan.stripe_rows(storage, words, i) + offset
             self._store(
-                f"{conv.target}[{i}]", self._row_address(address, before),
+                f"{conv.target}({i})", self._row_address(address, before),
                 base + (i - span[0]) * one, one,
             )  # fmt: skip

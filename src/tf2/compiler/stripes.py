@@ -24,12 +24,15 @@ class Stripe:
         source: Rows, of volumes slices, that are read.
         target: Those that are written.
         added: Those of the map that is added.
+        apart: Slices that are read where these lie apart (dilation); they are then brought
+            together, and `source` counts them from 0.
     """
 
     regions: tuple[Region, ...]
     source: Span
     target: Span
     added: Span
+    apart: tuple[int, ...] = ()
 
 
 def axis_of(size: Axes) -> int:
@@ -66,6 +69,16 @@ def cut(conv: Conv, source: Axes, spans: list[Span]) -> tuple[Stripe, ...]:
             if conv.size[0] == 1:  # one slice made of several
                 regions = (Region(slice=0, begin=begin, end=end),)
             far = [reach(conv, region, source) for region in regions]
+            taps = far[0].taps[1] - far[0].taps[0]
+            if len(regions) == 1 and conv.dilations[0] > 1 and taps > 1:
+                first, step = far[0].slices[0], conv.dilations[0]
+                stripes.append(
+                    Stripe(
+                        regions=regions, source=(0, taps), target=(begin, end),
+                        added=(begin, end), apart=tuple(first + i * step for i in range(taps)),
+                    )
+                )  # fmt: skip
+                continue
             stripes.append(
                 Stripe(
                     regions=regions,
