@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.raster import AT
+from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import bytes_layout, layer_layout
-
-_SMALLEST = -128
+from tf2.gateware.window_max import WindowMax
 
 
 class MaxPool(wiring.Component):
@@ -46,6 +46,7 @@ class MaxPool(wiring.Component):
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
         p = self._config.pixels
+        self._platform = platform
         self._place_lanes(m)
         rows = [delayed(m, self.at[i].rows, 3, name=f"rows_{i}") for i in range(p)]
         # cycle 0: along the row
@@ -61,8 +62,8 @@ class MaxPool(wiring.Component):
         # cycle 3: down the column
         across, above = self._next(m, across), self._next(m, above)
         for i in range(p):
-            taps = [(above[i], rows[i] >= 1), (top[i], rows[i] >= 2)]
-            m.d.sync += self.best[i].eq(self._largest(m, f"best_{i}", across[i], taps))
+            best = self._largest(m, f"best_{i}", rows[i], across[i], above[i], top[i])
+            m.d.comb += Value.cast(self.best[i]).eq(Value.cast(best))
         return m
 
     def _place_lanes(self, m: Module) -> None:
@@ -96,8 +97,10 @@ class MaxPool(wiring.Component):
         inside = []
         for i in range(p):
             seen = Signal(self.bytes[i].shape(), name=f"inside_{i}")
-            for n in range(self._config.outputs):
-                m.d.comb += seen[n].eq(Mux(self.at[i].inside, self.bytes[i][n], _SMALLEST))
+            smallest = Const(-128, 8).replicate(self._config.outputs)
+            m.d.comb += Value.cast(seen).eq(
+                Mux(self.at[i].inside, Value.cast(self.bytes[i]), smallest)
+            )
             inside.append(seen)
         before_1, before_2 = (
             Signal.like(inside[0], name=f"before_{k}", reset_less=True) for k in (1, 2)
@@ -107,11 +110,10 @@ class MaxPool(wiring.Component):
             for i in range(p):
                 with m.If(self._last[i]):
                     m.d.sync += [before_1.eq(line[i + 2]), before_2.eq(line[i + 1])]
-        across = self._row_of_signals("across")
-        for i in range(p):
-            taps = [(line[i + 1], self.at[i].columns >= 1), (line[i], self.at[i].columns >= 2)]
-            m.d.sync += across[i].eq(self._largest(m, f"across_{i}", line[i + 2], taps))
-        return across
+        return [
+            self._largest(m, f"across_{i}", self.at[i].columns, line[i + 2], line[i + 1], line[i])
+            for i in range(p)
+        ]
 
     def _line_buffer(self, m: Module) -> tuple[list[Any], list[Any]]:
         """Return what is read, a cycle after its group, and what is to be written a cycle later."""
@@ -164,17 +166,19 @@ class MaxPool(wiring.Component):
         return late
 
     def _largest(
-        self, m: Module, name: str, value: Any, taps: list[tuple[Any, Value]]
-    ) -> data.View:
-        """Return the largest byte, channel by channel, of value and of the taps that count."""
-        for k, (tap, counts) in enumerate(taps):
-            larger = Signal(self.bytes[0].shape(), name=f"{name}_larger_{k}")
-            m.d.comb += [
-                larger[n].eq(Mux(counts & (tap[n] > value[n]), tap[n], value[n]))
-                for n in range(self._config.outputs)
-            ]
-            value = larger
-        return value
+        self, m: Module, name: str, taps: Value, first: Any, second: Any, third: Any
+    ) -> Any:
+        """Return, a cycle later, the largest byte of each channel."""
+        unit = add_shared(
+            m, name, "window_max", lambda: WindowMax(self._config.outputs), self._platform
+        )
+        m.d.comb += [
+            unit.taps.eq(taps),
+            Value.cast(unit.first).eq(Value.cast(first)),
+            Value.cast(unit.second).eq(Value.cast(second)),
+            Value.cast(unit.third).eq(Value.cast(third)),
+        ]
+        return unit.largest
 
     def _row_of_signals(self, name: str) -> list[Signal]:
         shape = self.bytes[0].shape()

@@ -11,6 +11,11 @@ from amaranth.lib.wiring import In, Out
 from tf2.gateware.requantize import MULTIPLIERS, RANGE, Requantize
 from tf2.gateware.residual_add import ADD_SETTINGS, ResidualAdd
 
+LAYER_SETTINGS = {
+    **RANGE, **ADD_SETTINGS, **{f"sum_{name}": member for name, member in RANGE.items()},
+}  # fmt: skip
+"""Members that are constant in a layer: range of the rescaling, settings and range of the sum."""
+
 
 class PostLane(wiring.Component):
     """Give a byte of an accumulator: `Requantize`, then `ResidualAdd`.
@@ -18,8 +23,7 @@ class PostLane(wiring.Component):
     Latency 11 cycles; initiation interval 1; nothing stalls. The residual is taken
     `RESIDUAL_AFTER` cycles after its accumulator.
 
-    Members: acc In: signed(32); `MULTIPLIERS` In; `RANGE` In: of the rescaling; residual In: byte;
-    `ADD_SETTINGS` In; sum_zero_point_low, sum_low, sum_high In: range of the sum; byte Out.
+    Members: acc In: signed(32); `MULTIPLIERS` In; residual In: byte; `LAYER_SETTINGS` In; byte Out.
     """
 
     RESIDUAL_AFTER = Requantize.LATENCY
@@ -27,9 +31,7 @@ class PostLane(wiring.Component):
 
     def __init__(self) -> None:
         super().__init__({
-            "acc": In(signed(32)), **MULTIPLIERS, **RANGE,
-            "residual": In(signed(8)), **ADD_SETTINGS,
-            **{f"sum_{name}": member for name, member in RANGE.items()},
+            "acc": In(signed(32)), **MULTIPLIERS, "residual": In(signed(8)), **LAYER_SETTINGS,
             "byte": Out(signed(8)),
         })  # fmt: skip
 

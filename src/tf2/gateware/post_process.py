@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
-from tf2.gateware.post_lane import PostLane
+from tf2.gateware.post_slot import MULTIPLIERS, PostSlot
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import (
     PARAMETER_SLOTS,
@@ -67,8 +67,9 @@ class PostProcess(wiring.Component):
     block_done Out: a pulse, the parameters of a block have been read for the last time.
     """
 
-    _TO_LANE = 2
-    """Cycles from taking sums to `PostLane`: the multiplexer, the bias."""
+    _RESIDUAL_AFTER = 1 + PostSlot.RESIDUAL_AFTER
+    _TO_BYTES = 1 + PostSlot.LATENCY
+    """Cycles from taking sums: one for the multiplexer of positions, then the slot's."""
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
@@ -84,7 +85,7 @@ class PostProcess(wiring.Component):
     @classmethod
     def latency(cls, config: OverlayConfig) -> int:
         """Return the cycles from a drain to the (first) beat of its group."""
-        return config.post_beats + cls._TO_LANE + PostLane.LATENCY
+        return config.post_beats + cls._TO_BYTES
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
@@ -92,36 +93,39 @@ class PostProcess(wiring.Component):
         raw = Signal()
         m.d.comb += raw.eq(cfg.raw & ~cfg.pool_sum)
         take, step, byte, ends = self._sequence(m, raw)
-        parameters = self._parameters(m, raw)
-        residuals = self._residuals(m, step, ends)
+        biases, multipliers = self._parameters(m, raw)
         settings = self._settings(m, raw)
-        byte_late = delayed(m, byte, self._TO_LANE, name="byte_late")
-        out = self._TO_LANE + PostLane.LATENCY
-        taken = delayed(m, take, out, reset=True, name="taken")
-        step_out = delayed(m, step, out, name="step_out")
-        for slot in range(config.post_pixels):
-            positions = range(slot, config.pixels, config.post_pixels)
-            for n in range(config.outputs):
-                lane = add_shared(m, f"lane_{slot}_{n}", "post_lane", PostLane, platform)
-                bias, multipliers = parameters[n]
-                # cycle 0: the position
-                chosen = Signal(signed(32), name=f"chosen_{slot}_{n}", reset_less=True)
-                m.d.sync += chosen.eq(Array(self.drain.sums[p][n] for p in positions)[step])
-                # cycle 1: the bias
-                acc = Signal(signed(32), name=f"acc_{slot}_{n}", reset_less=True)
-                m.d.sync += acc.eq(chosen + bias)
-                # cycle 2: into the lane, through which a byte of a raw sum goes unchanged
-                raw_byte = Signal(signed(8), name=f"raw_byte_{slot}_{n}")
-                m.d.comb += [
-                    raw_byte.eq(acc.as_unsigned().word_select(byte_late, 8)),
-                    lane.acc.eq(Mux(raw, raw_byte, acc)),
-                    lane.residual.eq(residuals[slot][n]),
-                    *(getattr(lane, name).eq(value) for name, value in multipliers.items()),
-                    *(getattr(lane, name).eq(value) for name, value in settings.items()),
-                ]
-                for at, p in enumerate(positions):
-                    with m.If(taken & (step_out == at)):
-                        m.d.sync += self.beat.bytes[p][n].eq(lane.byte)
+        slot_byte = delayed(m, byte, 2, name="slot_byte")
+        residual_step = delayed(m, step, self._RESIDUAL_AFTER - 1, name="residual_step")
+        popped = delayed(m, ends, self._RESIDUAL_AFTER - 1, reset=True, name="popped")
+        m.d.comb += self.residual.pop.eq(popped & cfg.residual)
+        taken = delayed(m, take, self._TO_BYTES, reset=True, name="taken")
+        step_out = delayed(m, step, self._TO_BYTES, name="step_out")
+        for s in range(config.post_pixels):
+            slot = add_shared(
+                m, f"slot_{s}", "post_slot", lambda: PostSlot(config.outputs), platform
+            )
+            positions = range(s, config.pixels, config.post_pixels)
+            sums = Signal(32 * config.outputs, name=f"sums_{s}", reset_less=True)
+            residual = Signal(8 * config.outputs, name=f"residual_{s}", reset_less=True)
+            m.d.sync += [
+                sums.eq(Array(Value.cast(self.drain.sums[p]) for p in positions)[step]),
+                residual.eq(
+                    Array(Value.cast(self.residual.bytes[p]) for p in positions)[residual_step]
+                ),
+            ]
+            m.d.comb += [
+                Value.cast(slot.sums).eq(sums),
+                Value.cast(slot.biases).eq(biases),
+                Value.cast(slot.multipliers).eq(multipliers),
+                Value.cast(slot.residual).eq(residual),
+                slot.raw.eq(raw),
+                slot.byte.eq(slot_byte),
+                *(getattr(slot, name).eq(value) for name, value in settings.items()),
+            ]
+            for at, p in enumerate(positions):
+                with m.If(taken & (step_out == at)):
+                    m.d.sync += Value.cast(self.beat.bytes[p]).eq(Value.cast(slot.bytes))
         self._announce(m, raw, byte, ends)
         return m
 
@@ -153,16 +157,14 @@ class PostProcess(wiring.Component):
             ]
         return take, step, byte, ends
 
-    def _parameters(self, m: Module, raw: Signal) -> list[tuple[Value, dict[str, Signal]]]:
-        """Return (bias, multipliers and shifts) of the N channels, 1 and 2 cycles after the slot.
+    def _parameters(self, m: Module, raw: Signal) -> tuple[Value, Value]:
+        """Return (biases, multipliers and shifts) of the N channels, 1 and 2 cycles after the slot.
 
         Raw layers have multiplier 1 and shift 0.
         """
+        n = self._config.outputs
         block = memory.Memory(
-            shape=64 * self._config.outputs,
-            depth=PARAMETER_SLOTS,
-            init=[],
-            attrs={"no_rw_check": 1},
+            shape=64 * n, depth=PARAMETER_SLOTS, init=[], attrs={"no_rw_check": 1}
         )
         m.submodules.parameters = block
         write, read = block.write_port(), block.read_port()
@@ -172,33 +174,15 @@ class PostProcess(wiring.Component):
             write.data.eq(Value.cast(self.parameter_write.parameters)),
             read.addr.eq(self.drain.slot),
         ]
-        plain = {"multiplier": 1, "shift": 0, "negative_multiplier": 1, "negative_shift": 0}
-        parameters = []
-        for n in range(self._config.outputs):
-            seen = data.View(_PARAMETERS, read.data[64 * n : 64 * n + _PARAMETERS.size])
-            late = {
-                name: Signal(seen[name].shape(), name=f"{name}_{n}", reset_less=True)
-                for name in plain
-            }
-            for name, value in plain.items():
-                m.d.sync += late[name].eq(Mux(raw, value, seen[name]))
-            parameters.append((seen.bias, late))
-        return parameters
-
-    def _residuals(self, m: Module, step: Signal, ends: Signal) -> list[list[Value]]:
-        """Return the residual bytes of the lanes [slot][channel], when the lanes want them."""
-        config = self._config
-        before = self._TO_LANE + PostLane.RESIDUAL_AFTER - 1
-        at = delayed(m, step, before, name="residual_step")
-        done = delayed(m, ends, before, reset=True, name="residual_ends")
-        m.d.comb += self.residual.pop.eq(done & self.cfg.residual)
-        rows = []
-        for slot in range(config.post_pixels):
-            positions = range(slot, config.pixels, config.post_pixels)
-            row = Signal(8 * config.outputs, name=f"residual_{slot}", reset_less=True)
-            m.d.sync += row.eq(Array(Value.cast(self.residual.bytes[p]) for p in positions)[at])
-            rows.append([row[8 * n : 8 * n + 8].as_signed() for n in range(config.outputs)])
-        return rows
+        plain = MULTIPLIERS.const(dict.fromkeys(("multiplier", "negative_multiplier"), 1))
+        seen = [
+            data.View(_PARAMETERS, read.data[64 * i : 64 * i + _PARAMETERS.size]) for i in range(n)
+        ]
+        late = Signal(data.ArrayLayout(MULTIPLIERS, n), reset_less=True)
+        for i in range(n):
+            for name, _ in MULTIPLIERS:
+                m.d.sync += late[i][name].eq(Mux(raw, plain[name], seen[i][name]))
+        return Cat(view.bias for view in seen), Value.cast(late)
 
     def _settings(self, m: Module, raw: Signal) -> dict[str, Value]:
         """Return what lanes are told for a layer; a raw byte meets no zero point and no range."""
@@ -218,7 +202,7 @@ class PostProcess(wiring.Component):
         last = Signal()
         m.d.comb += last.eq(self.drain.group_last & (~raw | (byte == 3)))
         m.d.sync += self.block_done.eq(ends & last)
-        before = self._TO_LANE + PostLane.LATENCY + 1 - LOOKAHEAD
+        before = self._TO_BYTES + 1 - LOOKAHEAD
         beat = self.beat
         m.d.comb += [
             beat.ahead.eq(delayed(m, ends, before, reset=True, name="ahead")),

@@ -9,9 +9,10 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
-from tf2.gateware.dot_product import add_tree, tree_latency
+from tf2.gateware.channel_sum import ChannelSum
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.requantize import Requantize
+from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import bytes_layout, layer_layout
 
 
@@ -48,36 +49,28 @@ class SumPool(wiring.Component):
     def latency(config: OverlayConfig, *, raw: bool) -> int:
         """Return the cycles from the last group to the (first) beat of its sum."""
         rescaling = 0 if raw else Requantize.LATENCY + config.outputs
-        return tree_latency(config.pixels) + 3 + rescaling
+        return ChannelSum.latency(config.pixels) + 1 + rescaling
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
-        sums, done = self._sums(m)
-        self._hand_out(m, sums, done)
-        return m
-
-    def _sums(self, m: Module) -> tuple[Value, Signal]:
-        """Return N sums and when they are there."""
         config = self._config
-        wait = 1 + tree_latency(config.pixels)
-        valid = delayed(m, self.valid, wait, reset=True, name="valid")
-        first = delayed(m, self.group_first, wait, name="first")
-        last = delayed(m, self.group_last, wait, name="last")
-        done = Signal()
-        m.d.sync += done.eq(valid & last)
+        ended = self.valid & self.group_last
+        done = delayed(m, ended, ChannelSum.latency(config.pixels), reset=True, name="done")
         sums = []
         for n in range(config.outputs):
-            terms: list[Value] = []
-            for p in range(config.pixels):
-                term = Signal(signed(8), name=f"term_{n}_{p}", reset_less=True)
-                m.d.sync += term.eq(Mux(self.inside[p], self.bytes[p][n], 0))
-                terms.append(term)
-            total = add_tree(m, terms, name=f"tree_{n}_")
-            acc = Signal(signed(32), name=f"acc_{n}", reset_less=True)
-            with m.If(valid):
-                m.d.sync += acc.eq(Mux(first, self.cfg.sum_bias, acc) + total)
-            sums.append(acc)
-        return Cat(sums), done
+            channel = add_shared(
+                m, f"channel_{n}", "channel_sum", lambda: ChannelSum(config.pixels), platform
+            )
+            m.d.comb += [
+                channel.valid.eq(self.valid),
+                channel.first.eq(self.group_first),
+                channel.inside.eq(self.inside),
+                channel.bias.eq(self.cfg.sum_bias),
+                *(channel.bytes[p].eq(self.bytes[p][n]) for p in range(config.pixels)),
+            ]
+            sums.append(channel.sum)
+        self._hand_out(m, Cat(sums), done)
+        return m
 
     def _hand_out(self, m: Module, sums: Value, done: Signal) -> None:
         """Take the sums into a shift register, and from there out, byte by byte."""
