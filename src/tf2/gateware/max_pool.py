@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
+from tf2.gateware.ram import add_ram
 from tf2.gateware.raster import AT
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import bytes_layout, layer_layout
@@ -129,19 +130,17 @@ class MaxPool(wiring.Component):
         word = data.StructLayout({"across": shape, "above": shape})
         reads, writes = [], []
         for j in range(config.pixels):
-            line = memory.Memory(
-                shape=word.size, depth=config.pool_groups, init=[], attrs={"no_rw_check": 1}
-            )
-            m.submodules[f"line_{j}"] = line
-            write_port, read_port = line.write_port(), line.read_port()
             written = Signal(word, name=f"written_{j}")
-            m.d.comb += [
-                read_port.addr.eq(Mux(self._stays[j], near, far)),
-                write_port.addr.eq(write_group),
-                write_port.en.eq(write),
-                write_port.data.eq(Value.cast(written)),
-            ]
-            reads.append(data.View(word, read_port.data))
+            read = add_ram(
+                m,
+                f"line_{j}",
+                depth=config.pool_groups,
+                write_en=write,
+                write_address=write_group,
+                write_data=Value.cast(written),
+                read_address=Mux(self._stays[j], near, far),
+            )
+            reads.append(data.View(word, read))
             writes.append(written)
         return reads, writes
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Module, Mux, Signal, Value, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.dot_product import DotProduct
 from tf2.gateware.lane import DECODED, decode, weight_shape
 from tf2.gateware.pipeline import delayed
+from tf2.gateware.ram import add_ram
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import features_layout, word_bits
 
@@ -80,26 +81,21 @@ class PE(wiring.Component):
     def _dot_product(self) -> DotProduct:
         return DotProduct(self._config.lane, self._config.inputs)
 
-    def _weights(self, m: Module) -> Signal:
+    def _weights(self, m: Module) -> Value:
         """Return the decoded weights of the word named 4 cycles ago, through the Filter Cache."""
         config = self._config
-        cache = memory.Memory(
-            shape=len(Value.cast(self.write_word)),
+        read = add_ram(
+            m,
+            "cache",
             depth=config.filter_words,
-            init=[],
-            attrs={"no_rw_check": 1},
+            write_en=delayed(m, self.write_en, 1, reset=True, name="write_en"),
+            write_address=delayed(m, self.write_address, 1, name="write_address"),
+            write_data=delayed(m, Value.cast(self.write_word), 1, name="write_word"),
+            read_address=delayed(m, self.address, 1, name="address"),
         )
-        m.submodules.cache = cache
-        write, read = cache.write_port(), cache.read_port()
-        m.d.comb += [
-            write.en.eq(delayed(m, self.write_en, 1, reset=True, name="write_en")),
-            write.addr.eq(delayed(m, self.write_address, 1, name="write_address")),
-            write.data.eq(delayed(m, Value.cast(self.write_word), 1, name="write_word")),
-            read.addr.eq(delayed(m, self.address, 1, name="address")),
-        ]
         word = Signal(data.ArrayLayout(weight_shape(config.lane), config.inputs), reset_less=True)
         decoded = Signal(data.ArrayLayout(DECODED[config.lane], config.inputs), reset_less=True)
-        m.d.sync += word.eq(read.data)
+        m.d.sync += word.eq(read)
         m.d.sync += [
             Value.cast(decoded[i]).eq(decode(Value.cast(word[i]), config.lane))
             for i in range(config.inputs)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out, Signature
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.post_slot import MULTIPLIERS, PostSlot
+from tf2.gateware.ram import add_ram
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import (
     PARAMETER_SLOTS,
@@ -163,21 +164,17 @@ class PostProcess(wiring.Component):
         Raw layers have multiplier 1 and shift 0.
         """
         n = self._config.outputs
-        block = memory.Memory(
-            shape=64 * n, depth=PARAMETER_SLOTS, init=[], attrs={"no_rw_check": 1}
+        read = add_ram(
+            m,
+            "parameters",
+            depth=PARAMETER_SLOTS,
+            write_en=self.parameter_write.en,
+            write_address=self.parameter_write.slot,
+            write_data=Value.cast(self.parameter_write.parameters),
+            read_address=self.drain.slot,
         )
-        m.submodules.parameters = block
-        write, read = block.write_port(), block.read_port()
-        m.d.comb += [
-            write.en.eq(self.parameter_write.en),
-            write.addr.eq(self.parameter_write.slot),
-            write.data.eq(Value.cast(self.parameter_write.parameters)),
-            read.addr.eq(self.drain.slot),
-        ]
         plain = MULTIPLIERS.const(dict.fromkeys(("multiplier", "negative_multiplier"), 1))
-        seen = [
-            data.View(_PARAMETERS, read.data[64 * i : 64 * i + _PARAMETERS.size]) for i in range(n)
-        ]
+        seen = [data.View(_PARAMETERS, read[64 * i : 64 * i + _PARAMETERS.size]) for i in range(n)]
         late = Signal(data.ArrayLayout(MULTIPLIERS, n), reset_less=True)
         for i in range(n):
             for name, _ in MULTIPLIERS:

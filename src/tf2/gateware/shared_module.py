@@ -54,7 +54,7 @@ def add_shared(
         platform: As given to `elaborate`; a `SharedModules` shares, anything else does not.
     """
     if not isinstance(platform, SharedModules):
-        unit = make()
+        unit: Any = make()
         m.submodules[label] = unit
         return unit
     signature = platform.signature(name, make)
