@@ -41,6 +41,12 @@ class Counters:
             **{f.name: getattr(self, f.name) - getattr(earlier, f.name) for f in fields(self)}
         )
 
+    def plus(self, more: Counters) -> Counters:
+        """Return both together."""
+        return Counters(
+            **{f.name: getattr(self, f.name) + getattr(more, f.name) for f in fields(self)}
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRecord:

@@ -74,7 +74,10 @@ def build(
     tools = _Tools()
     flags = (*COMPILE, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
     verilate = (*VERILATE, "--top-module", top, *(("--trace",) if trace else ()))
-    key = _hash(verilog, harness.read_text(), *flags, "/", *verilate, "/", *defines, tools.identity)
+    key = _hash(
+        verilog, harness.read_text(), *flags, f"-O{optimize}", "/", *verilate, "/", *defines,
+        tools.identity,
+    )  # fmt: skip
     target = cache_folder() / f"{key}.so"
     if target.exists():
         return target
