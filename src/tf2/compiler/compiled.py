@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf2.arch import OverlayConfig
-from tf2.compiler.schedule import Written
 from tf2.execution import Runner
 from tf2.ir import Graph
 from tf2.isa.program import Program
@@ -75,8 +74,6 @@ class ArraySegment:
         program: For one sample.
         inputs: Values of the graph that are read.
         outputs: Values that are given out.
-        written: Where each layer leaves its result, for looking inside.
-        shapes: (channels, depth, height, width) of the values in `written`.
         estimates: Of each layer.
         first_load: Cycles before the first layer can begin.
         spilled: Maps that go through DDR.
@@ -85,8 +82,6 @@ class ArraySegment:
     program: Program
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    written: tuple[Written, ...] = field(repr=False)
-    shapes: Mapping[str, tuple[int, int, int, int]] = field(repr=False)
     estimates: tuple[LayerEstimate, ...] = field(repr=False)
     first_load: int
     spilled: tuple[str, ...]
@@ -127,8 +122,8 @@ class CompiledModel:
         return sum(segment.cycles for segment in self.arrays)
 
 
-RunProgram = Callable[[ArraySegment, NDArray[np.uint8]], Arrays | None]
-"""Runs a program on an arena, in place; may return values from inside."""
+RunProgram = Callable[[ArraySegment, NDArray[np.uint8]], None]
+"""Runs a program on an arena, in place."""
 
 
 class CompiledRunner:
@@ -178,12 +173,8 @@ class CompiledRunner:
         arena = program.arena()
         for port in program.inputs:
             port.write(np.ascontiguousarray(values[port.name]), arena, program.config)
-        seen = self._run_program(segment, arena) or {}
-        results = {
-            name: array.reshape(graph.shape(name))
-            for name, array in seen.items()
-            if name in graph.types
-        }
+        self._run_program(segment, arena)
+        results: Arrays = {}
         for port in program.outputs:
             results[port.name] = port.read(arena, program.config).reshape(graph.shape(port.name))
         return results

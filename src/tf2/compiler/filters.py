@@ -1,4 +1,4 @@
-"""The blocks of the filter stream of one instruction: weights and parameters in the lanes' order."""
+"""Blocks of the filter stream of one instruction: weights and parameters in the lanes' order."""
 
 from __future__ import annotations
 

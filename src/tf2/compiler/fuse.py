@@ -96,7 +96,7 @@ def _turned(graph: ArrayGraph, copy: Conv) -> Conv | None:
 
 
 def _pools_before_joins(graph: ArrayGraph, may_fuse: MayFuse) -> ArrayGraph:
-    """Return the graph with each pooling of a join done on its parts, where these can take it in."""
+    """Return the graph with each pooling of a join done on its parts, if these can take it in."""
     convs, joined, maps = list(graph.convs), list(graph.joined), dict(graph.maps)
     for place, join in enumerate(joined):
         count = users(replace(graph, joined=tuple(joined)), convs)

@@ -175,7 +175,7 @@ def _raster(
             return Raster(height=height, width=narrowest, lanes=lanes)
     lanes = p // gcd(stride_x, p)
     for wide in range(narrowest, narrowest + p):
-        if any((sy * q - sx * wide) % p for sx, sy, q in pitches) or lanes % p and added_pitch:
+        if any((sy * q - sx * wide) % p for sx, sy, q in pitches) or (lanes % p and added_pitch):
             continue
         return Raster(height=height, width=wide, lanes=lanes)
     return None

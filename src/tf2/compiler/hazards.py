@@ -1,7 +1,7 @@
 """What must wait for what: counts of finished loads, layers and stores.
 
-Each kind of instruction runs in order on a unit of its own. An instruction waits for the last one of
-each other kind that writes what it reads or writes, or reads what it writes.
+Each kind of instruction runs in order on a unit of its own. An instruction waits for the last one
+of each other kind that writes what it reads or writes, or reads what it writes.
 """
 
 from __future__ import annotations

@@ -194,10 +194,11 @@ class _Builder:
         walk = window(self.graph, node)
         kernel, strides = _axes(walk.kernel), _axes(walk.strides)
         pads = _axes(walk.pads_begin, 0)
-        axis = 2 if kind.size[2] > 1 else 1  # square, or along one axis only
+        lines = [n > 1 or o > 1 for n, o in zip(kind.size, out.size, strict=True)]
+        axis = 2 if lines[2] else 1  # square, or along one axis only
         size, stride = kernel[axis], strides[axis]
         # Along an axis of one position every window sees that position.
-        pads = tuple(p if n > 1 else None for p, n in zip(pads, kind.size, strict=True))
+        pads = tuple(p if line else None for p, line in zip(pads, lines, strict=True))
         step = 0
         while size > MAX_WINDOW:
             # Windows of 3 at stride 1 first; where they reach beyond the map by two rows before
@@ -205,7 +206,7 @@ class _Builder:
             first = tuple(None if p is None else min(p, MAX_WINDOW - 1) for p in pads)
             rest = size - (MAX_WINDOW - 1)
             grown = tuple(
-                n if p is None else min(n + a, (o - 1) * stride - (p - a) + rest)
+                n if p is None or a is None else min(n + a, (o - 1) * stride - (p - a) + rest)
                 for n, p, a, o in zip(kind.size, pads, first, out.size, strict=True)
             )
             grown = (kind.size[0], grown[1], grown[2])

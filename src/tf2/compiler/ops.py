@@ -1,4 +1,4 @@
-"""What a segment of the array computes, before it is placed: maps, layers, and maps made of maps."""
+"""What a segment of the array computes, before it is placed: maps, layers, maps made of maps."""
 
 from __future__ import annotations
 

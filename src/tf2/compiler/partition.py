@@ -1,7 +1,7 @@
 """Which nodes of an integer graph run on the array, in which segment, and why the others do not.
 
-Segments alternate: host, array, host, ... Those of even number run on the host. A node stands in the
-earliest segment of its kind in which all it reads is there.
+Segments alternate: host, array, host, ... Those of even number run on the host. A node stands in
+the earliest segment of its kind in which all it reads is there.
 
 Operators that only rearrange bytes are no work where a layer of the array reads what they give:
 it reads the bytes where they are (`Views`).
@@ -40,7 +40,8 @@ def map_type(graph: Graph, value: str) -> MapType | None:
     shape = kind.shape
     if not 2 <= len(shape) <= 5 or shape[0] != 1 or max(shape) > LARGEST_SIZE:
         return None
-    size = (*(1,) * (5 - len(shape)), *shape[2:])
+    depth, height, width = (*(1,) * (5 - len(shape)), *shape[2:])
+    size = (depth, height, width)
     if not isinstance(kind.dtype, Feature):
         return MapType(channels=shape[1], size=size, sums=True)
     return MapType(
@@ -80,14 +81,15 @@ def _pool_refusal(graph: Graph, node: Node) -> str:
     walk = window(graph, node)
     if any(d != 1 for d, k in zip(walk.dilations, walk.kernel, strict=True) if k > 1):
         return "its windows have gaps"
+    before, after = graph.shape(node.inputs[0])[2:], graph.shape(node.output)[2:]
     axes = [
         (k, s, p)
-        for k, s, p, n in zip(
-            walk.kernel, walk.strides, walk.pads_begin, graph.shape(node.inputs[0])[2:], strict=True
+        for k, s, p, n, o in zip(
+            walk.kernel, walk.strides, walk.pads_begin, before, after, strict=True
         )
-        if n > 1
+        if n > 1 or o > 1
     ]
-    if len(walk.kernel) == 3 and graph.shape(node.inputs[0])[2] > 1:
+    if len(before) == 3 and (before[0] > 1 or after[0] > 1):
         if axes[0] != (1, 1, 0):
             return "its windows span slices"
         axes = axes[1:]
@@ -119,10 +121,12 @@ class Views:
     Args:
         graph: The integer graph.
         on_array: Names of the nodes that the array computes.
+        config: The overlay.
     """
 
-    def __init__(self, graph: Graph, on_array: frozenset[str]) -> None:
+    def __init__(self, graph: Graph, on_array: frozenset[str], config: OverlayConfig) -> None:
         self._graph = graph
+        self._config = config
         self._on_array = on_array
         self._known: dict[str, View | None] = {}
 
@@ -148,6 +152,14 @@ class Views:
         values = {name: self._graph.constants[name] for name in parameters}
         moved = run_node(self._graph, node, {**values, node.inputs[0]: source.index})[value]
         return View(source.base, moved) if np.unique(moved).size == moved.size else None
+
+    def lanes_can(self, node: Node, view: View) -> bool:
+        """Return whether a layer may read the whole map behind a view as one window."""
+        base = map_type(self._graph, view.base)
+        weight = self._graph.constant(node.operand(1))
+        if base is None or weight is None or base.size[0] == 1:
+            return True
+        return terms_needed(weight, self._config) == 1
 
     def as_map(self, value: str) -> tuple[str, tuple[int, ...]] | None:
         """Return (base, channels) where a value is some channels of a map as they lie there."""
@@ -187,8 +199,8 @@ def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
     """Return where every node that the outputs need runs."""
     refusals = {node.name: array_refusal(graph, node, config) for node in graph.nodes}
     on_array = {name for name, why in refusals.items() if why == ""}
-    on_array -= _moves_of_the_host(graph, on_array)
-    views = Views(graph, frozenset(on_array))
+    on_array -= _moves_of_the_host(graph, on_array, config)
+    views = Views(graph, frozenset(on_array), config)
     reads = {
         node.name: _read_by(graph, node, views, array=node.name in on_array) for node in graph.nodes
     }
@@ -213,9 +225,9 @@ def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
     )  # fmt: skip
 
 
-def _moves_of_the_host(graph: Graph, on_array: set[str]) -> set[str]:
+def _moves_of_the_host(graph: Graph, on_array: set[str], config: OverlayConfig) -> set[str]:
     """Return the joins and poolings of maps that the host has anyway: it does them too."""
-    views = Views(graph, frozenset(on_array))
+    views = Views(graph, frozenset(on_array), config)
     gone: set[str] = set()
     for node in graph.nodes:
         if node.name in on_array and node.kind in ("Concat", "MaxPool"):
@@ -237,6 +249,8 @@ def base_of(graph: Graph, node: Node, value: str, views: Views) -> str:
     """Return the map that a node on the array reads a value from: the value itself, or its base."""
     view = views.of(value)
     if view is None:
+        return value
+    if not views.lanes_can(node, view):
         return value
     full = node.op == "Conv" and len(graph.shape(value)) == 2 and not node.domain == ""
     return view.base if full or views.as_map(value) is not None else value

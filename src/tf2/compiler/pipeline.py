@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 import numpy as np
 
 from tf2.arch import OverlayConfig
@@ -29,12 +32,15 @@ from tf2.ir import Graph, Node
 from tf2.isa import Layer, Load
 
 
-def compile_graph(graph: Graph, config: OverlayConfig) -> CompiledModel:
+def compile_graph(
+    graph: Graph, config: OverlayConfig, *, watch: Iterable[str] = ()
+) -> CompiledModel:
     """Return the network as programs of an overlay and what the host does between them.
 
     Args:
         graph: A verified integer graph.
         config: The overlay.
+        watch: Values to give out as well, where they exist: fused layers keep theirs to themselves.
 
     Raises:
         DoesNotFitError: A memory of the overlay is too small.
@@ -50,7 +56,7 @@ def compile_graph(graph: Graph, config: OverlayConfig) -> CompiledModel:
             segments.append(_host(graph, nodes, inputs, outputs))
             continue
         array = legalize(graph, nodes, parts.views, inputs=inputs, outputs=outputs)
-        segment = _array(array, config)
+        segment = _array(array, config, frozenset(watch))
         segments.append(segment[0])
         reports.update(_array_reports(nodes, segment[1]))
     return CompiledModel(
@@ -101,10 +107,14 @@ def _length(conv: Conv, config: OverlayConfig) -> int:
     return taps * words * terms_needed(conv.weight, config)
 
 
-def _array(array: ArrayGraph, config: OverlayConfig) -> tuple[ArraySegment, Plan]:
+def _array(
+    array: ArrayGraph, config: OverlayConfig, watch: frozenset[str]
+) -> tuple[ArraySegment, Plan]:
     array = fuse(array, lambda conv: _may_fuse(conv, config))
-    values = array.inputs
-    outputs = array.outputs
+    made = [*(c.target for c in array.convs), *(join.target for join in array.joined)]
+    seen = tuple(v for v in made if v in watch and v not in array.outputs)
+    array = replace(array, outputs=(*array.outputs, *seen))
+    values, outputs = array.inputs, array.outputs
     array, packed = pack_first(array, config)
     array = subsample(array, config)
     plan = None
@@ -121,15 +131,13 @@ def _array(array: ArrayGraph, config: OverlayConfig) -> tuple[ArraySegment, Plan
         program=program,
         inputs=values,
         outputs=outputs,
-        written=tuple(drawn.written),
-        shapes={value: kind.shape for value, kind in plan.graph.maps.items()},
         estimates=_estimates(plan, drawn.drafts),
         first_load=_first_load(drawn.drafts, config),
         spilled=tuple(sorted(plan.spilled)),
     ), plan
 
 
-def _estimates(plan: Plan, drafts) -> tuple[LayerEstimate, ...]:  # noqa: ANN001
+def _estimates(plan: Plan, drafts) -> tuple[LayerEstimate, ...]:
     cycles: dict[str, list[int]] = {conv.name: [0, 0] for conv in plan.graph.convs}
     for draft in drafts:
         if isinstance(draft.instruction, Layer):
@@ -143,7 +151,7 @@ def _estimates(plan: Plan, drafts) -> tuple[LayerEstimate, ...]:  # noqa: ANN001
     )  # fmt: skip
 
 
-def _first_load(drafts, config: OverlayConfig) -> int:  # noqa: ANN001
+def _first_load(drafts, config: OverlayConfig) -> int:
     rows = 0
     for draft in drafts:
         if isinstance(draft.instruction, Layer):

@@ -1,8 +1,8 @@
 """What lies on chip, what streams through, in how many stripes: the plan of one segment.
 
-Maps stay on chip from their first writer to their last reader. Where that does not fit, the largest
-maps at the tightest layer go to DDR: they are then laid out row by row of the map (of volumes, slice
-by slice), so that a stripe is one stretch, written and read in one go.
+Maps stay on chip from their first writer to their last reader. Where that does not fit, the
+largest maps at the tightest layer go to DDR: they are then laid out row by row of the map (of
+volumes, slice by slice), so that a stripe is one stretch, written and read in one go.
 """
 
 from __future__ import annotations

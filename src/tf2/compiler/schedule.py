@@ -18,25 +18,6 @@ from tf2.isa import Layout, Load, Store
 from tf2.isa.program import InputPort, OutputPort, TapPacking
 
 
-@dataclass(frozen=True, kw_only=True)
-class Written:
-    """Where a layer's result lies when an instruction has finished: for looking inside.
-
-    Attributes:
-        instruction: Its number.
-        value: The map.
-        region: (slice, first row, row after the last).
-        grid: Where these rows lie.
-        slots: Of its channels.
-    """
-
-    instruction: int
-    value: str
-    region: tuple[int, int, int]
-    grid: Grid
-    slots: tuple[int, ...]
-
-
 @dataclass(kw_only=True)
 class Schedule:
     """Instructions without waits, and where the host finds maps; addresses from 0 on.
@@ -47,7 +28,6 @@ class Schedule:
         outputs: Ports.
         data_bytes: Of DDR for maps.
         filters: For each layer instruction: (layer, slice taps).
-        written: What each layer instruction leaves.
     """
 
     drafts: list[Draft] = field(default_factory=list)
@@ -55,7 +35,6 @@ class Schedule:
     outputs: list[OutputPort] = field(default_factory=list)
     data_bytes: int = 0
     filters: list[tuple[Conv, tuple[int, int]]] = field(default_factory=list)
-    written: list[Written] = field(default_factory=list)
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -303,14 +282,6 @@ class _Scheduler:
                 added=added, added_part=facts.added_part, out_groups=facts.out_groups,
             )  # fmt: skip
             self.out.filters.append((conv, reach(conv, region, facts.source.size).taps))
-            slots = plan.places[conv.target].slots
-            self.out.written.append(
-                Written(
-                    instruction=len(self.out.drafts), value=conv.target,
-                    region=(region.slice, region.begin, region.end), grid=target,
-                    slots=tuple(s - slots[0] for s in slots) if alone else slots,
-                )
-            )  # fmt: skip
             self.out.drafts.append(
                 Draft(instruction=layer, reads=tuple(reads), writes=(write,), layer=conv.name)
             )

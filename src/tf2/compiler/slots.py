@@ -129,6 +129,6 @@ def _with_plain_operands(graph: ArrayGraph, maps: dict[str, MapType], alignment:
             copy = f"{conv.name}:{source}"
             maps[copy] = maps[source]
             convs.append(identity(copy, source, copy, maps[source]))
-            conv = replace(conv, add=replace(conv.add, operand=copy))  # noqa: PLW2901
+            conv = replace(conv, add=replace(conv.add, operand=copy))
         convs.append(conv)
     return convs

@@ -6,6 +6,7 @@ and the last one stored, while one is computed.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from tf2.compiler.geometry import Region, conv_rows, reach
@@ -55,7 +56,7 @@ def even_spans(length: int, count: int, quantum: int) -> list[Span]:
     units = -(-length // quantum)
     count = min(count, units)
     starts = [units * i // count * quantum for i in range(count)] + [length]
-    return list(zip(starts[:-1], starts[1:], strict=True))
+    return list(itertools.pairwise(starts))
 
 
 def cut(conv: Conv, source: Axes, spans: list[Span]) -> tuple[Stripe, ...]:

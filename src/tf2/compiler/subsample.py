@@ -45,7 +45,7 @@ def _with_copy(graph: ArrayGraph, source: str, strides: Axes) -> ArrayGraph:
         if conv.source == source and conv.strides == strides and _is_strided(conv):
             if copy not in convs:
                 convs.append(copy)
-            conv = replace(conv, source=name, strides=(1, 1, 1))  # noqa: PLW2901
+            conv = replace(conv, source=name, strides=(1, 1, 1))
         convs.append(conv)
     maps = {**graph.maps, name: replace(graph.maps[source], size=copy.size)}
     return replace(graph, convs=tuple(convs), maps=maps)

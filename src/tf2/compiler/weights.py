@@ -13,11 +13,11 @@ from tf2.numerics import pot4
 
 @lru_cache
 def _terms_of_bytes() -> NDArray[np.int8]:
-    """Return the shortest sum of values of the code book for each byte -128..127, (256, 4)."""
+    """Return the shortest sum of values of the code book for each byte -128..127, (256, 5)."""
     steps = np.array(pot4.VALUES)
-    terms = np.zeros((256, 4), dtype=np.int8)
+    terms = np.zeros((256, 5), dtype=np.int8)
     known = {0}
-    for count in range(4):
+    for count in range(5):
         for value in sorted(known):
             for step in steps[steps != 0].tolist():
                 total = value + step

