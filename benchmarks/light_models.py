@@ -8,6 +8,7 @@ of its input. So activations neither explode nor vanish, as in a trained network
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,24 @@ from tf2.ir import Graph, Node
 
 FILES = {
     "squeezenet": "light_squeezenet.onnx",
+    "squeezenet-160": "light_squeezenet.onnx",
     "googlenet": "light_inception_v1.onnx",
+    "googlenet-without-lrn": "light_inception_v1.onnx",
     "resnet50": "light_resnet50.onnx",
+    "alexnet": "light_bvlc_alexnet.onnx",
+    "alexnet-without-lrn": "light_bvlc_alexnet.onnx",
+    "vgg16": "light_vgg19.onnx",
 }
 """Names of the models, and the files in ``onnx/backend/test/data/light``."""
 
-PREPROCESSING = {
-    "squeezenet": "caffe-imagenet-224",
-    "googlenet": "caffe-imagenet-224",
-    "resnet50": "torch-imagenet",
-}
+PREPROCESSING = dict.fromkeys(FILES, "caffe-imagenet-224") | {"resnet50": "torch-imagenet"}
 """How their trained versions read photographs."""
+
+SIDES = {"squeezenet-160": 160}
+"""Height and width of the images, where they are not 224."""
+
+VGG19_ONLY = ("conv3_4_w_0", "conv4_4_w_0", "conv5_4_w_0")
+"""Weights of the convolutions that VGG-19 has and VGG-16 has not."""
 
 WALK_IMAGES = 4
 """Images that the statistics are taken from: they have 4 * 49 positions at the very least."""
@@ -40,15 +48,21 @@ def light_model(name: str, *, seed: int = 0) -> Graph:
     """Return a model of `FILES` with random weights; the same seed gives the same weights."""
     rng = np.random.default_rng(seed)
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-    graph = read_onnx(folder / FILES[name], name=name)
+    proto = onnx.load(folder / FILES[name])
+    shape = (1, 3, SIDES.get(name, 224), SIDES.get(name, 224))
+    initialized = {initializer.name for initializer in proto.graph.initializer}
+    data = next(i.name for i in proto.graph.input if i.name not in initialized)
+    graph = _variant(read_onnx(proto, name=name, input_shapes={data: shape}), name)
     constants = _drawn(graph, rng)
     return _normalized(graph.replaced(constants=constants), inputs(name, WALK_IMAGES, rng))
 
 
 def inputs(name: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Return random images as the model reads them, (N, 3, 224, 224) float32."""
+    """Return random images as the model reads them, (N, 3, side, side) float32."""
     recipe = PRESETS[PREPROCESSING[name]]
-    return np.stack([recipe.apply(image) for image in pixels(count, rng)])
+    side = SIDES.get(name, 224)
+    images = np.stack([recipe.apply(image) for image in pixels(count, rng)])
+    return np.ascontiguousarray(images[:, :, :side, :side])
 
 
 def pixels(count: int, rng: np.random.Generator, side: int = 224) -> np.ndarray:
@@ -65,6 +79,27 @@ def pixels(count: int, rng: np.random.Generator, side: int = 224) -> np.ndarray:
     smooth /= smooth.std(axis=(1, 2, 3), keepdims=True)
     levels = np.clip(np.rint(smooth * 55 + 118), 0, 255)
     return np.ascontiguousarray(levels.transpose(0, 2, 3, 1)).astype(np.uint8)
+
+
+def _variant(graph: Graph, name: str) -> Graph:
+    """Return the graph without the nodes that this model leaves out of its file's."""
+
+    def left_out(node: Node) -> bool:
+        if name.endswith("-without-lrn") and node.op == "LRN":
+            return True
+        before = graph.producers.get(node.inputs[0]) if node.op == "Relu" else node
+        extra = before is not None and before.op == "Conv" and before.inputs[1] in VGG19_ONLY
+        return name == "vgg16" and extra
+
+    stands_for: dict[str, str] = {}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        inputs = tuple(stands_for.get(value, value) for value in node.inputs)
+        if left_out(node):
+            stands_for[node.output] = inputs[0]
+        else:
+            nodes.append(replace(node, inputs=inputs))
+    return graph.replaced(nodes=nodes)
 
 
 def _drawn(graph: Graph, rng: np.random.Generator) -> dict[str, np.ndarray]:
