@@ -12,7 +12,17 @@ import typer
 from typer.core import TyperGroup
 
 from tf2._version import __version__
-from tf2.cli import compare, compress, evaluate, export, import_model, info, run
+from tf2.cli import (
+    compare,
+    compress,
+    estimate,
+    evaluate,
+    export,
+    import_model,
+    info,
+    profile,
+    run,
+)
 from tf2.cli.errors import reported
 
 EPILOG = """\b
@@ -60,6 +70,16 @@ app.command(
     short_help="Hold a model against its float original, value by value.",
     epilog=compare.EPILOG,
 )(compare.command)
+app.command(
+    "estimate",
+    short_help="Cycles of a network on an overlay, layer by layer.",
+    epilog=estimate.EPILOG,
+)(estimate.command)
+app.command(
+    "profile",
+    short_help="Simulate a frame in the overlay's RTL and show its counters.",
+    epilog=profile.EPILOG,
+)(profile.command)
 app.command("export", short_help="Write a model as standard ONNX.", epilog=export.EPILOG)(
     export.command
 )

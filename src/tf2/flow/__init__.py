@@ -5,6 +5,15 @@ from tf2.flow.compressing import compress
 from tf2.flow.evaluating import compare, evaluate
 from tf2.flow.exporting import export_onnx, with_feature_inputs
 from tf2.flow.importing import Check, ImportReport, inspect_model
+from tf2.flow.overlays import (
+    LayerCycles,
+    OverlayReport,
+    compile_model,
+    estimate,
+    overlay_config,
+    overlay_report,
+    profile,
+)
 from tf2.flow.places import open_labels, open_samples
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
 
@@ -12,17 +21,24 @@ __all__ = [
     "AccuracyTarget",
     "Check",
     "ImportReport",
+    "LayerCycles",
+    "OverlayReport",
     "Prediction",
     "classify",
     "compare",
+    "compile_model",
     "compress",
+    "estimate",
     "evaluate",
     "export_onnx",
     "inspect_model",
     "is_classifier",
     "open_labels",
     "open_samples",
+    "overlay_config",
+    "overlay_report",
     "predictions",
+    "profile",
     "run_samples",
     "with_feature_inputs",
 ]
