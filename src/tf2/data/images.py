@@ -92,11 +92,12 @@ def is_zip(path: str | Path) -> bool:
 class ImageReader:
     """``open_image`` for many images: an archive is opened once and not for every member.
 
-    Close it, or use it in a ``with``. For one thread at a time.
+    Close it, or use it in a ``with``. For one thread at a time; a forked process opens its own.
     """
 
     def __init__(self) -> None:
         self._archives: dict[str, zipfile.ZipFile] = {}
+        self._process = os.getpid()
 
     def open(self, path: str | Path) -> NDArray[np.uint8]:
         """Return one image as ``open_image`` does."""
@@ -150,6 +151,8 @@ class ImageReader:
             raise DataError(f"{archive}!{member}: cannot be read: {reason_of(error)}") from error
 
     def _archive(self, path: str) -> zipfile.ZipFile:
+        if self._process != os.getpid():  # the position in the file is shared with the parent
+            self._archives, self._process = {}, os.getpid()
         if path not in self._archives:
             try:
                 self._archives[path] = zipfile.ZipFile(path)

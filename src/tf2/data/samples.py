@@ -156,6 +156,11 @@ class Samples(Sequence[ModelInput]):
         except DataError as error:
             raise DataError(f"{error}. {self._count_good()}") from error
 
+    @property
+    def photographs(self) -> ImageSource | None:
+        """The images that the samples are made of, None where they are prepared arrays."""
+        return self._images
+
     def __iter__(self) -> Iterator[ModelInput]:
         return (self[i] for i in range(len(self)))
 

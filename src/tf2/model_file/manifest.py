@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from tf2._version import __version__
 from tf2.data.preprocessing import Preprocessing
@@ -53,7 +53,7 @@ class CompressionSettings(_Record):
 
     Attributes:
         method: "nearest" rounds each weight by itself; "compensated" lets the weights not yet
-            rounded take up the error of the others.
+            rounded take up the error of the others; "inq" and "qat" are trained.
         keep: Layers whose weights stay at 8 bits.
         features: How each tensor's Q is chosen: least error, or room for the maximum.
         per_channel: Give each channel of a tensor its own Q, folded into the weights.
@@ -63,7 +63,7 @@ class CompressionSettings(_Record):
         calibration_samples: None takes all that are given.
     """
 
-    method: Literal["nearest", "compensated"] = "compensated"
+    method: Literal["nearest", "compensated", "inq", "qat"] = "compensated"
     keep: tuple[str, ...] = ()
     features: Literal["error", "maximum"] = "error"
     per_channel: bool = False
@@ -132,6 +132,7 @@ class Manifest(_Record):
         tool_version: Of the TF2 that wrote the file.
         source: The float model.
         settings: How it was compressed.
+        training: Settings of the training, for methods that train.
         preprocessing: From an image to the first input; None where the inputs are no images.
         labels: Names of the classes, in the order of the first output.
         inputs: What the model is fed.
@@ -147,6 +148,7 @@ class Manifest(_Record):
     tool_version: str = __version__
     source: Source
     settings: CompressionSettings = CompressionSettings()
+    training: dict[str, JsonValue] | None = None
     preprocessing: Preprocessing | None = None
     labels: tuple[str, ...] | None = None
     inputs: tuple[TensorInfo, ...]

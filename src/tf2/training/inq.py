@@ -102,14 +102,12 @@ class GridLayer:
         self.before_step()
         if count > 0:
             picked = self._ordered(source, order, rng)[:count]
-            self.frozen.view(-1)[picked] = True
-            self.q = torch.where(self._fresh(picked), codes, self.q)
+            fresh = torch.zeros(source.numel(), dtype=torch.bool, device=source.device)
+            fresh[picked] = True
+            fresh = fresh.reshape(source.shape)  # of any memory format
+            self.frozen |= fresh
+            self.q = torch.where(fresh, codes, self.q)
         self.after_step()
-
-    def _fresh(self, picked: Tensor) -> Tensor:
-        fresh = torch.zeros_like(self.frozen)
-        fresh.view(-1)[picked] = True
-        return fresh
 
     def _ordered(self, source: Tensor, order: Order, rng: np.random.Generator) -> Tensor:
         """Return the positions of weights not frozen yet, the first to freeze first."""

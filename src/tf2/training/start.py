@@ -1,7 +1,4 @@
-"""Where training starts from: the float network, its grids, and the scales of its features.
-
-The start is picklable: with several processes one makes it and the others receive it.
-"""
+"""Where training starts from: the float network, its grids, and the scales of its features."""
 
 from __future__ import annotations
 
@@ -25,6 +22,8 @@ from tf2.training.grid import GRIDS
 Window = Literal["gain", "channel", "layer"]
 
 Affine = tuple[np.ndarray, np.ndarray]
+
+Figures = tuple[Mapping[str, np.ndarray], "tuple[LayerStart, ...]", Mapping[str, Feature]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +74,16 @@ class Start:
     support: tuple[Support, ...]
     settings: CompressionSettings
     pixel_affine: Affine | None
+
+    def figures(self) -> Figures:
+        """Return what calibration has found, picklable: one process tells it to the others."""
+        return dict(self.graph.constants), self.layers, dict(self.scales)
+
+    def with_figures(self, figures: Figures) -> Start:
+        """Return the start with what another process has found."""
+        constants, layers, scales = figures
+        graph = self.graph.replaced(constants=constants)
+        return replace(self, graph=graph, layers=layers, scales=scales)
 
 
 def start_of(
