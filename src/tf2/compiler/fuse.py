@@ -67,7 +67,7 @@ def _merged(
         before = convs[made[turned.source]]
         if before.pool is not None or before.raw or not may_fuse(before):
             continue
-        if before.add is not None and turned.add is not None:
+        if before.add is not None and (turned.add is not None or turned.raw):
             continue
         merged = replace(
             before,

@@ -17,6 +17,7 @@ from tf2.arch import OverlayConfig
 from tf2.compiler.ops import Conv, MaxPart, SumPart
 from tf2.errors import CompileError
 from tf2.isa import InputMap, Kernel, Layer, OutputMap, Pool, Residual
+from tf2.isa.filters import block_bytes
 from tf2.isa.walk import walk
 
 
@@ -57,11 +58,21 @@ class Cover:
 
 @dataclass(frozen=True, kw_only=True)
 class Region:
-    """What one `isa.Layer` computes of a layer's result: rows of a slice."""
+    """What one `isa.Layer` computes of a layer's result: rows of a slice, or some columns of them.
+
+    Attributes:
+        slice: Of the result.
+        begin: First row.
+        end: Row after the last.
+        left: First column; only layers on which nothing is fused are cut there.
+        right: Column after the last; 0: all columns.
+    """
 
     slice: int
     begin: int
     end: int
+    left: int = 0
+    right: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +142,7 @@ def raster(
     config: OverlayConfig,
     *,
     rows: int,
+    columns: int,
     clips: tuple[int, int],
     pitch: int,
     added_pitch: int | None,
@@ -141,12 +153,13 @@ def raster(
         conv: The layer.
         config: The overlay.
         rows: Of the convolution's own output.
+        columns: Of it.
         clips: Rows and columns by which the last pooling window hangs over.
         pitch: Of the input.
         added_pitch: Of the map that is added.
     """
     return _raster(
-        config.pixels, rows, conv.size[2], conv.strides[1], conv.strides[2],
+        config.pixels, rows, columns, conv.strides[1], conv.strides[2],
         tuple(0 if _clipped(conv, over) else max(over, 0) for over in clips), pitch, added_pitch,
     )  # fmt: skip
 
@@ -215,9 +228,9 @@ def build_layer(
         CompileError: No raster suits the pitches.
     """
     far = reach(conv, region, source_size)
-    rows = far.end - far.begin
+    rows, columns = far.end - far.begin, (region.right or conv.size[2]) - region.left
     walked = raster(
-        conv, config, rows=rows, clips=overhang(conv, far.begin, far.end, region),
+        conv, config, rows=rows, columns=columns, clips=overhang(conv, far.begin, far.end, region),
         pitch=source.pitch, added_pitch=added.pitch if added else None,
     )  # fmt: skip
     if walked is None:
@@ -252,10 +265,10 @@ def build_layer(
             dilation_y=conv.dilations[1],
             dilation_x=conv.dilations[2],
             pad_top=conv.pads[1] + source.first - far.begin * conv.strides[1],
-            pad_left=conv.pads[2],
+            pad_left=conv.pads[2] - region.left * conv.strides[2],
         ),
         height=rows,
-        width=conv.size[2],
+        width=columns,
         raster_height=walked.height,
         raster_width=walked.width,
         lanes=walked.lanes,
@@ -271,10 +284,12 @@ def build_layer(
             plane_rows=target.plane_rows,
             raw_rows=target.byte_rows,
             first_part=first_part,
-            origin=(region.begin - target.first) * target.pitch,
+            origin=(region.begin - target.first) * target.pitch + region.left,
             step_y=target.pitch,
         ),
-        macs=conv.macs * (region.end - region.begin) // max(conv_rows(conv), 1) // conv.size[0],
+        macs=conv.macs
+        * ((region.end - region.begin) * columns)
+        // (conv_rows(conv) * conv.size[2] * conv.size[0]),
     )
 
 
@@ -332,5 +347,7 @@ LAYER_CYCLES = 45
 
 
 def layer_cycles(layer: Layer, config: OverlayConfig) -> int:
-    """Return the cycles of a layer when filters are there in time."""
-    return layer.out_groups * layer.groups * walk(layer, config).interval + LAYER_CYCLES
+    """Return the cycles of a layer: those of the array, or of its filters' way from DDR."""
+    array = layer.groups * walk(layer, config).interval
+    filters = -(-block_bytes(layer.kernel.length, config) // config.ddr_bytes)
+    return layer.out_groups * max(array, filters) + LAYER_CYCLES

@@ -96,21 +96,25 @@ def _host(
     return HostSegment(graph=part.replaced())
 
 
-def _may_fuse(conv: Conv, config: OverlayConfig) -> bool:
-    """Return whether a layer's filters fit into the ring, so that it runs in one piece."""
-    return _length(conv, config) <= config.filter_words
-
-
-def _length(conv: Conv, config: OverlayConfig) -> int:
+def _may_fuse(array: ArrayGraph, conv: Conv, config: OverlayConfig) -> bool:
+    """Return whether a layer's filters surely fit into the ring, so that it runs in one piece."""
     taps = int(np.prod(conv.kernel))
     words = -(-conv.weight.shape[1] // config.inputs)
-    return taps * words * terms_needed(conv.weight, config)
+    if conv.groups > 1 and conv.weight.shape[1] % config.inputs:
+        words += 1  # a group may begin within a word
+    views = {view.target for view in array.chosen}
+    for join in array.joined:  # each part begins a word of its own
+        if conv.source == join.target:
+            words += len(join.parts)
+    if conv.source in views:
+        words = -(-array.maps[array.base(conv.source)[0]].channels // config.inputs)
+    return taps * words * terms_needed(conv.weight, config) <= config.filter_words
 
 
 def _array(
     array: ArrayGraph, config: OverlayConfig, watch: frozenset[str]
 ) -> tuple[ArraySegment, Plan]:
-    array = fuse(array, lambda conv: _may_fuse(conv, config))
+    array = fuse(array, lambda conv: _may_fuse(array, conv, config))
     made = [*(c.target for c in array.convs), *(join.target for join in array.joined)]
     seen = tuple(v for v in made if v in watch and v not in array.outputs)
     array = replace(array, outputs=(*array.outputs, *seen))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import gcd
 
 from tf2.arch import OverlayConfig
 from tf2.compiler.facts import Facts, facts_of
@@ -23,7 +24,7 @@ from tf2.compiler.ops import ArrayGraph, Conv, SumPart
 from tf2.compiler.pack_first import PackedInput
 from tf2.compiler.pitches import Pitches
 from tf2.compiler.slots import Place, Storage
-from tf2.compiler.stripes import Span, Stripe, axis_of, cut, even_spans, extent, whole
+from tf2.compiler.stripes import Span, Stripe, axis_of, cut, even_spans, extent, in_pieces, whole
 from tf2.errors import CompileError, DoesNotFitError
 
 LOAD_LATENCY = 60
@@ -213,7 +214,7 @@ def _spans(plan: Plan, conv: Conv, count: int) -> list[Span]:
 
 def _set_stripes(plan: Plan, conv: Conv, count: int, slots: int) -> None:
     size = plan.facts[conv.name].source.size
-    plan.stripes[conv.name] = cut(conv, size, _spans(plan, conv, count))
+    plan.stripes[conv.name] = _in_pieces(plan, conv, cut(conv, size, _spans(plan, conv, count)))
     plan.slots[conv.name] = min(slots, len(plan.stripes[conv.name]))
 
 
@@ -222,8 +223,25 @@ def _lower_slots(plan: Plan, conv: Conv) -> None:
     if _streams(plan, conv):
         _set_stripes(plan, conv, extent(conv), 1)
     else:
-        plan.stripes[conv.name] = whole(conv, plan.facts[conv.name].source.size)
+        stripes = whole(conv, plan.facts[conv.name].source.size)
+        plan.stripes[conv.name] = _in_pieces(plan, conv, stripes)
         plan.slots[conv.name] = 1
+
+
+def _in_pieces(plan: Plan, conv: Conv, stripes: tuple[Stripe, ...]) -> tuple[Stripe, ...]:
+    """Return the stripes of a layer, in pieces where its filters exceed the Filter Cache."""
+    config, facts = plan.config, plan.facts[conv.name]
+    z, y, x = conv.kernel
+    length = facts.terms * z * y * x * facts.cover.words
+    lanes = config.pixels // gcd(conv.strides[2], config.pixels)
+    if length <= config.filter_words or conv.size[1] * conv.size[2] == 1:
+        return stripes
+    if conv.add is not None or conv.pool is not None:
+        raise DoesNotFitError(
+            f"layer {conv.name!r} needs {length} words of the Filter Cache, which has "
+            f"{config.filter_words}: use an overlay with filter_words >= {length}"
+        )
+    return tuple(in_pieces(stripe, conv, lanes) for stripe in stripes)
 
 
 def _overfull(plan: Plan) -> int | None:

@@ -7,7 +7,7 @@ and the last one stored, while one is computed.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tf2.compiler.geometry import Region, conv_rows, reach
 from tf2.compiler.ops import Axes, Conv
@@ -57,6 +57,24 @@ def even_spans(length: int, count: int, quantum: int) -> list[Span]:
     count = min(count, units)
     starts = [units * i // count * quantum for i in range(count)] + [length]
     return list(itertools.pairwise(starts))
+
+
+def in_pieces(stripe: Stripe, conv: Conv, columns: int) -> Stripe:
+    """Return a stripe whose regions are pieces of rows of at most that many columns.
+
+    A piece takes one group of lanes, so that each filter word is used once and may be as many as
+    there are.
+    """
+    return replace(
+        stripe,
+        regions=tuple(
+            replace(region, begin=row, end=row + 1, left=left,
+                    right=min(left + columns, conv.size[2]))
+            for region in stripe.regions
+            for row in range(region.begin, region.end)
+            for left in range(0, conv.size[2], columns)
+        ),
+    )  # fmt: skip
 
 
 def cut(conv: Conv, source: Axes, spans: list[Span]) -> tuple[Stripe, ...]:

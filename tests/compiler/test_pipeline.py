@@ -1,0 +1,166 @@
+"""Whole networks: what a compiled network computes on the functional overlay, byte for byte."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compiler.random_graphs import random_graph
+from tf2.arch import OverlayConfig, named_config
+from tf2.compiler import CompiledRunner, compile_graph
+from tf2.errors import DoesNotFitError
+from tf2.execution import interpret
+from tf2.ir import Feature, Graph, Node, Plain, TensorType, verify
+from tf2.isa.verify import verify as verify_program
+from tf2.sim.functional import FunctionalDevice
+
+CONFIGS = {
+    "test-small": named_config("test-small"),
+    "test-mac": named_config("test-mac"),
+    "five pixels": OverlayConfig(
+        outputs=2, pixels=5, inputs=4, feature_rows=512, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=8,
+    ),
+    "one pixel": OverlayConfig(
+        outputs=4, pixels=1, inputs=4, feature_rows=4096, filter_words=512, post_pixels=1,
+        pool_groups=64, ddr_bytes=8,
+    ),
+    "one output": OverlayConfig(
+        outputs=1, pixels=7, inputs=8, lane="mac", feature_rows=256, filter_words=256,
+        post_pixels=7, pool_groups=16, ddr_bytes=4,
+    ),
+    "short filters": OverlayConfig(
+        outputs=2, pixels=3, inputs=4, feature_rows=2048, filter_words=16, post_pixels=1,
+        pool_groups=32, ddr_bytes=4,
+    ),
+    "little memory": OverlayConfig(
+        outputs=4, pixels=3, inputs=8, feature_rows=160, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=16,
+    ),
+}  # fmt: skip
+
+
+def run(graph: Graph, config: OverlayConfig, feeds, watch=()) -> dict[str, np.ndarray]:
+    """Return the outputs of the compiled graph, its programs verified."""
+    compiled = compile_graph(graph, config, watch=watch)
+    for segment in compiled.arrays:
+        verify_program(segment.program)
+    device = FunctionalDevice(config)
+    runner = CompiledRunner(compiled, lambda segment, arena: device.run(segment.program, arena))
+    return runner(feeds, watch)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@settings(max_examples=8, deadline=None)
+@given(seed=st.integers(0, 10**9), rank=st.integers(1, 3), steps=st.integers(1, 8))
+def test_random_networks_give_the_bytes_of_the_golden_interpreter(name, seed, rank, steps):
+    rng = np.random.default_rng(seed)
+    graph = random_graph(rng, rank=rank, steps=steps)
+    feeds = {"x": rng.integers(-128, 128, graph.shape("x")).astype(np.int8)}
+    watch = [v for node in graph.nodes for v in node.outputs if rng.random() < 0.2]
+    try:
+        wanted = interpret(graph, feeds, [*graph.outputs, *watch])
+    except OverflowError:  # int32 is what the arithmetic is defined for
+        return
+    found = run(graph, CONFIGS[name], feeds, watch)
+    assert set(graph.outputs) <= set(found)
+    for value, array in found.items():
+        np.testing.assert_array_equal(array, wanted[value], err_msg=value)
+
+
+def conv_graph(shapes, nodes, *, weights) -> Graph:
+    types = {name: TensorType(Feature(4, -128), shape) for name, shape in shapes.items()}
+    types |= {name: TensorType(Plain(str(a.dtype)), a.shape) for name, a in weights.items()}
+    read = {name for node in nodes for name in node.inputs}
+    outputs = tuple(n.output for n in nodes if n.output not in read)
+    return verify(
+        Graph(name="net", inputs=("x",), outputs=outputs, nodes=tuple(nodes), types=types,
+              constants=weights)
+    )  # fmt: skip
+
+
+def conv(name, source, target, weights, rng, *, outs, channels, kernel=1, stride=1, pad=0) -> Node:
+    values = {
+        "w": rng.choice(np.array([-4, -1, 0, 1, 2, 16], np.int8), (outs, channels, kernel, kernel)),
+        "b": rng.integers(-900, 900, outs).astype(np.int32),
+        "m": rng.integers(1, 256, outs).astype(np.int32),
+        "s": rng.integers(10, 16, outs).astype(np.int32),
+    }
+    weights |= {f"{name}.{key}": array for key, array in values.items()}
+    return Node(
+        name=name, op="Conv", domain="tf2", inputs=(source, *(f"{name}.{k}" for k in values)),
+        outputs=(target,), attrs={"strides": (stride, stride), "pads": (pad,) * 4},
+    )  # fmt: skip
+
+
+@pytest.fixture
+def fire(rng):
+    """Two branches joined and pooled, behind a strided first layer."""
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("first", "x", "a", weights, rng, outs=8, channels=3, kernel=3, stride=2),
+        conv("left", "a", "l", weights, rng, outs=8, channels=8),
+        conv("right", "a", "r", weights, rng, outs=8, channels=8, kernel=3, pad=1),
+        Node(name="join", op="Concat", inputs=("l", "r"), outputs=("j",), attrs={"axis": 1}),
+        Node(name="pool", op="MaxPool", inputs=("j",), outputs=("p",),
+             attrs={"kernel_shape": (3, 3), "strides": (2, 2), "ceil_mode": 1}),
+        conv("last", "p", "y", weights, rng, outs=4, channels=16),
+    ]  # fmt: skip
+    shapes = {
+        "x": (1, 3, 25, 25), "a": (1, 8, 12, 12), "l": (1, 8, 12, 12), "r": (1, 8, 12, 12),
+        "j": (1, 16, 12, 12), "p": (1, 16, 6, 6), "y": (1, 4, 6, 6),
+    }  # fmt: skip
+    return conv_graph(shapes, nodes, weights=weights)
+
+
+def test_every_node_is_accounted_for_and_pools_move_into_both_branches(fire):
+    compiled = compile_graph(fire, named_config("test-small"))
+    (segment,) = compiled.segments
+    assert [layer.name for layer in segment.estimates] == ["first", "left", "right", "last"]
+    where = {report.node: (report.where, report.into) for report in compiled.nodes}
+    assert where["left"] == ("array", "left")
+    assert where["join"] == ("view", "")
+    assert where["pool"][0] == "fused"
+
+
+def test_maps_that_do_not_fit_go_through_ddr_and_give_the_same_bytes(fire, rng):
+    feeds = {"x": rng.integers(-128, 128, (1, 3, 25, 25)).astype(np.int8)}
+    wanted = interpret(fire, feeds)["y"]
+    roomy = named_config("test-small")
+    assert not compile_graph(fire, roomy).arrays[0].spilled
+    tight = OverlayConfig(
+        outputs=4, pixels=3, inputs=8, feature_rows=60, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=16,
+    )  # fmt: skip
+    assert compile_graph(fire, tight).arrays[0].spilled
+    for config in (roomy, tight):
+        np.testing.assert_array_equal(run(fire, config, feeds)["y"], wanted)
+
+
+def test_what_fits_in_no_way_names_layer_memory_and_what_would_do(fire):
+    tiny = OverlayConfig(
+        outputs=4, pixels=3, inputs=8, feature_rows=16, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=16,
+    )  # fmt: skip
+    with pytest.raises(
+        DoesNotFitError, match=r"layer 'first' needs .* Feature Buffer.*feature_rows >="
+    ):
+        compile_graph(fire, tiny)
+
+
+def test_batches_run_sample_by_sample(fire, rng):
+    feeds = {"x": rng.integers(-128, 128, (3, 3, 25, 25)).astype(np.int8)}
+    np.testing.assert_array_equal(
+        run(fire, named_config("test-mac"), feeds)["y"], interpret(fire, feeds)["y"]
+    )
+
+
+def test_watched_values_come_out_as_well_unless_fused(fire, rng):
+    feeds = {"x": rng.integers(-128, 128, (1, 3, 25, 25)).astype(np.int8)}
+    found = run(fire, named_config("test-small"), feeds, ["a", "l", "p"])
+    wanted = interpret(fire, feeds, ["a", "p"])
+    assert set(found) == {"a", "p", "y"}  # the left branch pools at once
+    for value, array in wanted.items():
+        np.testing.assert_array_equal(found[value], array)
