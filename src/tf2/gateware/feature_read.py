@@ -28,7 +28,8 @@ class FeatureRead(wiring.Component):
 
     Latency `LATENCY` cycles; initiation interval 1; nothing stalls. Lane i stands at raster
     position ``group * lanes + i``; an issue that is the last of its group moves the lanes on, or
-    back to group 0 after the last group. Lanes are in different banks at any time, by `tf2.isa.walk`.
+    back to group 0 after the last group. Lanes are in different banks at any time, by
+    `tf2.isa.walk`.
     Lanes beyond the layer's give the zero point, positions beyond the raster anything.
 
     Args:

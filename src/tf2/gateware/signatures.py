@@ -7,9 +7,9 @@ it is not. Only the way to DDR and the instruction queues have handshakes (strea
 
 from __future__ import annotations
 
+from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out, Signature
-from amaranth.hdl import signed, unsigned
 
 from tf2.arch import OverlayConfig
 from tf2.isa.encoding import BANK, SIZE, TRANSFER_FIELDS, Field, layer_fields
@@ -106,9 +106,9 @@ class Issue(Signature):
 
     The features for it arrive at the PE Array `FeatureRead.LATENCY` cycles later.
 
-    Members: valid; first: of its group, accumulators begin anew; last: of its group, accumulators are
-    handed on; address: of the filter word; slot: of the parameters; group_first: in the first group
-    of the raster; group_last: in the last one.
+    Members: valid; first: of its group, accumulators begin anew; last: of its group, accumulators
+    are handed on; address: of the filter word; slot: of the parameters; group_first: in the first
+    group of the raster; group_last: in the last one.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
@@ -126,8 +126,8 @@ class Issue(Signature):
 class Tap(Signature):
     """Scheduler -> Feature Read: what the issue of the same cycle reads, relative to its lanes.
 
-    Members: bank, row: positions from the lane's first tap, the channel word's plane included; y, x:
-    rows and columns of the map from there.
+    Members: bank, row: positions from the lane's first tap, the channel word's plane included; y,
+    x: rows and columns of the map from there.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
@@ -231,8 +231,8 @@ class ResidualPort(Signature):
     """Post-processing takes residual bytes, one group at a time, in order.
 
     Members: pop (from post-processing): the group at the head was taken; valid: the head is there
-    (always, when post-processing needs it: `interval` leaves the port time); bytes: its P x N bytes,
-    lane by lane.
+    (always, when post-processing needs it: `interval` leaves the port time); bytes: its P x N
+    bytes, lane by lane.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
@@ -287,7 +287,7 @@ class DdrRead(Signature):
 
 
 class DdrWrite(Signature):
-    """Store side -> DdrWriter: bursts, then their beats; `done` once a burst each has its answer."""
+    """Store side -> DdrWriter: bursts, then their beats; `done` as a burst gets its answer."""
 
     def __init__(self, config: OverlayConfig) -> None:
         super().__init__({
