@@ -46,7 +46,9 @@ def main() -> int:
     options = arguments.parse_args()
     differing = failed = bytes_compared = cycles = 0
     start = time.perf_counter()
-    for seed in range(options.seed, options.seed + options.programs):
+    for done, seed in enumerate(range(options.seed, options.seed + options.programs)):
+        if done % 50 == 0:
+            print(f"{done} programs, {time.perf_counter() - start:.0f} s", file=sys.stderr)
         config = CONFIGS[seed % len(CONFIGS)]
         rng = np.random.default_rng(seed)
         case = random_program(rng, config, layers=options.layers)

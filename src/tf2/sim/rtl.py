@@ -187,12 +187,22 @@ def _where(names: list[str], done: int) -> str:
     return f"after the last layer ({names[-1]!r})" if names else "a program without layers"
 
 
+_VERILOG: dict[int, str] = {}
+"""By `OverlayConfig.hash`: in one process, sources that change have no effect."""
+
+
 def overlay_verilog(config: OverlayConfig, progress: Progress) -> str:
     """Return the Verilog of an overlay, from the cache where nothing it comes from has changed.
 
     Raises:
         MissingExtraError: Amaranth is not installed.
     """
+    if config.hash not in _VERILOG:
+        _VERILOG[config.hash] = _kept_verilog(config, progress)
+    return _VERILOG[config.hash]
+
+
+def _kept_verilog(config: OverlayConfig, progress: Progress) -> str:
     if importlib.util.find_spec("amaranth") is None:
         raise MissingExtraError(extra="hardware", need="The simulation of the RTL")
     digest = hashlib.sha256(f"{config.hash} {importlib.metadata.version('amaranth')}".encode())
