@@ -31,7 +31,7 @@ class RandomGraph:
         for step in range(steps):
             grow = self._rng.choice(
                 [self._conv, self._conv, self._conv, self._add, self._max_pool, self._average_pool,
-                 self._concat, self._fully_connected, self._shuffle, self._crop]
+                 self._concat, self._fully_connected, self._shuffle, self._crop, self._pad]
             )  # fmt: skip
             grow(f"n{step}")
         if not self._nodes:
@@ -231,6 +231,15 @@ class RandomGraph:
         width = (shape[-1] - 1 + 1) // 2
         self._node(name, "Slice", [source, *parameters], self._types[source].dtype,
                    (*shape[:-1], width), domain="")  # fmt: skip
+
+    def _pad(self, name: str) -> None:
+        source, shape = self._some_map()
+        amounts = self._rng.integers(0, 3, (2, len(shape)))
+        amounts[:, 0] = 0
+        pads = self._constant(f"{name}:p", amounts.reshape(-1).astype(np.int64))
+        self._node(name, "Pad", [source, pads], self._types[source].dtype,
+                   tuple(int(n + a + b) for n, (a, b) in zip(shape, amounts.T, strict=True)),
+                   domain="")  # fmt: skip
 
 
 def random_graph(rng: np.random.Generator, *, rank: int, steps: int) -> Graph:

@@ -23,7 +23,7 @@ from tf2.compiler.ops import (
     MaxPart,
     SumPart,
 )
-from tf2.compiler.partition import Views, base_of, map_type
+from tf2.compiler.partition import PADDING, Views, base_of, map_type
 from tf2.ir import Graph, Node
 from tf2.ir.integer_ops import window
 from tf2.numerics.fixed_point import BYTE_MAX, BYTE_MIN
@@ -84,12 +84,33 @@ class _Builder:
 
     def _read(self, value: str) -> str:
         """Return the name of a map to read; views get to know their base."""
-        found = self.views.as_map(value) if value not in self.maps else None
-        if found is not None and value not in self.chosen:
+        if value in self.maps:
+            return value
+        found = self.views.as_map(value)
+        self.maps[value] = self._kind(value)
+        if found is not None:
             base, channels = found
-            self.maps[value] = self._kind(value)
             self.chosen[value] = Chosen(target=value, source=base, channels=channels)
+            return value
+        self._copy(value)
         return value
+
+    def _copy(self, value: str) -> None:
+        """Add the layer that makes a map with steps, crops or padding."""
+        copied = self.views.as_copy(value)
+        assert copied is not None  # or partition had put it on the host
+        kind, base = self.maps[value], self.maps[copied.base]
+        weight = np.zeros((kind.channels, base.channels, 1, 1, 1), dtype=np.int8)
+        shown = [(o, c) for o, c in enumerate(copied.channels) if c != PADDING]
+        weight[tuple(np.array(shown).T)] = 1
+        z, y, x = copied.begins
+        plain = identity(value, copied.base, value, kind)
+        self.convs.append(
+            replace(
+                plain, weight=weight, groups=1, strides=copied.strides, pads=(-z, -y, -x),
+                size=kind.size,
+            )
+        )  # fmt: skip
 
     def _new(self, name: str, kind: MapType) -> str:
         self.maps[name] = kind
@@ -102,9 +123,8 @@ class _Builder:
         m, s = (zeros, zeros) if raw else rest[:2]
         m2, s2 = rest[2:] if len(rest) > 2 else (m, s)
         value = node.inputs[0]
-        if base_of(self.graph, node, value, self.views) != value and (
-            self.views.as_map(value) is None
-        ):
+        is_flat = weight.ndim == 2 and self.views.as_map(value) is None
+        if is_flat and base_of(self.graph, node, value, self.views) != value:
             value, weight = self._flat(value, weight)
             shape = weight.shape[2:]
             strides = pads = dilations = None
@@ -136,7 +156,9 @@ class _Builder:
         assert view is not None
         kind = self.maps[view.base]
         kernel = np.zeros((len(weight), int(np.prod(kind.shape))), dtype=np.int8)
-        kernel[:, view.index.reshape(-1)] = weight.reshape(len(weight), -1)
+        index = view.index.reshape(-1)
+        shown = index != PADDING
+        kernel[:, index[shown]] = weight.reshape(len(weight), -1)[:, shown]
         return view.base, kernel.reshape(len(weight), *kind.shape)
 
     def _add(self, node: Node) -> None:

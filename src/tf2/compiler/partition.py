@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf2.arch import OverlayConfig
-from tf2.compiler.ops import MapType
+from tf2.compiler.ops import Axes, MapType
 from tf2.compiler.weights import terms_needed
 from tf2.execution.interpreter import run_node
 from tf2.ir import Feature, Graph, Node
@@ -24,11 +24,14 @@ from tf2.ir.integer_ops import DOMAIN, window
 
 REARRANGES = frozenset(
     {
-        "DepthToSpace", "Flatten", "Gather", "Identity", "Reshape", "Slice", "SpaceToDepth",
+        "DepthToSpace", "Flatten", "Gather", "Identity", "Pad", "Reshape", "Slice", "SpaceToDepth",
         "Split", "Squeeze", "Transpose", "Unsqueeze",
     }
 )  # fmt: skip
 """Byte movers that give out each byte at most at one place."""
+
+PADDING = -1
+"""Where a view shows the zero point and no byte of its base."""
 
 LARGEST_SIZE = (1 << 13) - 1
 """Largest height, width and depth of a map on the array."""
@@ -108,7 +111,7 @@ class View:
 
     Attributes:
         base: That map, written by a node on the array.
-        index: For each element of the value, in order, its place among the base's.
+        index: For each element of the value, its place among the base's, or `PADDING`.
     """
 
     base: str
@@ -150,8 +153,14 @@ class Views:
         if source is None or any(name not in self._graph.constants for name in parameters):
             return None
         values = {name: self._graph.constants[name] for name in parameters}
-        moved = run_node(self._graph, node, {**values, node.inputs[0]: source.index})[value]
-        return View(source.base, moved) if np.unique(moved).size == moved.size else None
+        if node.kind == "Pad":
+            moved = _padded(node, source.index, list(values.values()))
+        else:
+            moved = run_node(self._graph, node, {**values, node.inputs[0]: source.index})[value]
+        if moved is None:
+            return None
+        shown = moved[moved != PADDING]
+        return View(source.base, moved) if np.unique(shown).size == shown.size else None
 
     def lanes_can(self, node: Node, view: View) -> bool:
         """Return whether a layer may read the whole map behind a view as one window."""
@@ -176,6 +185,77 @@ class Views:
         if not np.array_equal(index, channels[:, None] * positions + np.arange(positions)):
             return None
         return view.base, tuple(channels.tolist())
+
+    def as_copy(self, value: str) -> Copied | None:
+        """Return what a layer copies where a value is a map with steps, crops and padding."""
+        view, kind = self.of(value), map_type(self._graph, value)
+        base = map_type(self._graph, view.base) if view is not None else None
+        if view is None or kind is None or base is None:
+            return None
+        index = view.index.reshape(kind.shape)
+        shown = np.argwhere(index != PADDING)
+        if len(shown) == 0:
+            return None
+        first, last = shown[0], shown[-1]
+        strides, begins = [], []
+        low, high = (
+            np.array(np.unravel_index(index[tuple(at)], base.shape)) for at in (first, last)
+        )
+        for axis in (1, 2, 3):
+            steps = int(last[axis] - first[axis])
+            stride = int(high[axis] - low[axis]) // steps if steps else 1
+            strides.append(stride)
+            begins.append(int(low[axis] - first[axis] * stride))
+        channels = np.full(kind.channels, PADDING)
+        channels[shown[:, 0]] = index[tuple(shown.T)] // int(np.prod(base.size))
+        copied = Copied(
+            base=view.base, channels=tuple(channels.tolist()),
+            strides=(strides[0], strides[1], strides[2]), begins=(begins[0], begins[1], begins[2]),
+        )  # fmt: skip
+        fits = min(strides) >= 1 and np.array_equal(_index_of(copied, base, kind), index)
+        return copied if fits else None
+
+
+def _padded(
+    node: Node, index: NDArray[np.int64], parameters: list[np.ndarray]
+) -> NDArray[np.int64] | None:
+    """Return the index of a padded value, None where it pads with anything but the zero point."""
+    if node.attr("mode", "constant") != "constant" or len(node.inputs) > 3:
+        return None
+    amounts = parameters[0].reshape(2, -1).T
+    if len(amounts) != index.ndim or amounts.min() < 0:
+        return None
+    return np.pad(index, amounts, constant_values=PADDING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copied:
+    """A value that a 1x1 layer makes of a map: every position a multiple of `strides` further on.
+
+    Attributes:
+        base: The map.
+        channels: Of the map, for each channel of the value; `PADDING` for none.
+        strides: Slices, rows, columns.
+        begins: Position of the map that is shown first; may lie outside.
+    """
+
+    base: str
+    channels: tuple[int, ...]
+    strides: Axes
+    begins: Axes
+
+
+def _index_of(copied: Copied, base: MapType, kind: MapType) -> NDArray[np.int64]:
+    """Return the index of the view that a copy makes."""
+    inside = np.array(copied.channels)[:, None, None, None] != PADDING
+    place = np.array(copied.channels)[:, None, None, None]
+    for axis in range(3):
+        at = np.arange(kind.size[axis]) * copied.strides[axis] + copied.begins[axis]
+        shape = [1, 1, 1, 1]
+        shape[axis + 1] = -1
+        inside = inside & ((at >= 0) & (at < base.size[axis])).reshape(shape)
+        place = place * base.size[axis] + at.reshape(shape)
+    return np.where(inside, place, PADDING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -253,4 +333,6 @@ def base_of(graph: Graph, node: Node, value: str, views: Views) -> str:
     if not views.lanes_can(node, view):
         return value
     full = node.op == "Conv" and len(graph.shape(value)) == 2 and not node.domain == ""
-    return view.base if full or views.as_map(value) is not None else value
+    if full or views.as_map(value) is not None or views.as_copy(value) is not None:
+        return view.base
+    return value
