@@ -1,4 +1,4 @@
-"""An array that computes nothing: takes layers, filters and parameters at the pace of a real one."""
+"""An array that computes nothing: takes layers and filters at the pace of a real one."""
 
 from __future__ import annotations
 
