@@ -75,7 +75,7 @@ class ArraySegment:
         inputs: Values of the graph that are read.
         outputs: Values that are given out.
         estimates: Of each layer.
-        first_load: Cycles before the first layer can begin.
+        cycles: Estimate of a run, loads and stores included.
         spilled: Maps that go through DDR.
     """
 
@@ -83,13 +83,8 @@ class ArraySegment:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     estimates: tuple[LayerEstimate, ...] = field(repr=False)
-    first_load: int
+    cycles: int
     spilled: tuple[str, ...]
-
-    @property
-    def cycles(self) -> int:
-        """Estimate of a run."""
-        return self.first_load + sum(layer.cycles for layer in self.estimates)
 
 
 Segment = HostSegment | ArraySegment

@@ -18,7 +18,7 @@ from tf2.compiler.ops import Conv, MaxPart, SumPart
 from tf2.errors import CompileError
 from tf2.isa import InputMap, Kernel, Layer, OutputMap, Pool, Residual
 from tf2.isa.filters import block_bytes
-from tf2.isa.walk import walk
+from tf2.isa.walk import POOL_CYCLES, walk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -348,6 +348,15 @@ LAYER_CYCLES = 45
 
 def layer_cycles(layer: Layer, config: OverlayConfig) -> int:
     """Return the cycles of a layer: those of the array, or of its filters' way from DDR."""
-    array = layer.groups * walk(layer, config).interval
+    array = layer.groups * _interval(layer, config)
     filters = -(-block_bytes(layer.kernel.length, config) // config.ddr_bytes)
     return layer.out_groups * max(array, filters) + LAYER_CYCLES
+
+
+def _interval(layer: Layer, config: OverlayConfig) -> int:
+    """Return `Walk.interval`, at once where the filters of a group take longest by far."""
+    rows = (layer.lanes - 1) // layer.raster_width + 2
+    most = max(POOL_CYCLES, rows * (4 if layer.raw else 1) + 1, config.post_beats)
+    if (layer.pool is None or layer.pool.kind == "max") and layer.kernel.length >= most:
+        return layer.kernel.length
+    return walk(layer, config).interval

@@ -279,8 +279,10 @@ def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
     """Return where every node that the outputs need runs."""
     refusals = {node.name: array_refusal(graph, node, config) for node in graph.nodes}
     on_array = {name for name, why in refusals.items() if why == ""}
-    on_array -= _moves_of_the_host(graph, on_array, config)
     views = Views(graph, frozenset(on_array), config)
+    if gone := _moves_of_the_host(graph, on_array, views):
+        on_array -= gone
+        views = Views(graph, frozenset(on_array), config)
     reads = {
         node.name: _read_by(graph, node, views, array=node.name in on_array) for node in graph.nodes
     }
@@ -305,9 +307,8 @@ def split_graph(graph: Graph, config: OverlayConfig) -> Parts:
     )  # fmt: skip
 
 
-def _moves_of_the_host(graph: Graph, on_array: set[str], config: OverlayConfig) -> set[str]:
+def _moves_of_the_host(graph: Graph, on_array: set[str], views: Views) -> set[str]:
     """Return the joins and poolings of maps that the host has anyway: it does them too."""
-    views = Views(graph, frozenset(on_array), config)
     gone: set[str] = set()
     for node in graph.nodes:
         if node.name in on_array and node.kind in ("Concat", "MaxPool"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -20,16 +20,22 @@ from tf2.compiler.compiled import (
 from tf2.compiler.fuse import fuse
 from tf2.compiler.geometry import layer_cycles
 from tf2.compiler.legalize import legalize
-from tf2.compiler.ops import ArrayGraph, Conv
-from tf2.compiler.pack_first import pack_first
+from tf2.compiler.ops import ArrayGraph, Conv, SumPart
+from tf2.compiler.pack_first import PackedInput, pack_first
 from tf2.compiler.partition import Parts, split_graph
 from tf2.compiler.plan import Plan, make_plan
-from tf2.compiler.schedule import schedule
+from tf2.compiler.schedule import Schedule, schedule
 from tf2.compiler.slots import give_places
 from tf2.compiler.subsample import subsample
+from tf2.compiler.timeline import run_cycles
 from tf2.compiler.weights import terms_needed
 from tf2.ir import Graph, Node
-from tf2.isa import Layer, Load
+from tf2.isa import Layer
+from tf2.isa.program import Program
+
+
+STORE_CYCLES = 400
+"""Cycles to store an output from which on it may be worth to store it in stripes."""
 
 
 def compile_graph(
@@ -121,22 +127,20 @@ def _array(
     values, outputs = array.inputs, array.outputs
     array, packed = pack_first(array, config)
     array = subsample(array, config)
-    plan = None
-    for alignment in dict.fromkeys((config.outputs, config.inputs)):
-        placed, places, storages = give_places(array, alignment)
-        plan = make_plan(placed, packed, config, places, storages)
-        starts = (places[c.target].slots[0] for c in placed.convs if plan.spills(c.target))
-        if not any(start % config.inputs for start in starts):
-            break
-    assert plan is not None
-    drawn = schedule(plan)
-    program = make_program(plan, drawn)
+    plan, drawn, program = _planned(array, packed, config)
+    cycles = run_cycles(program.instructions, config)
+    for name in _streamable(plan):
+        # An output of some size may leave in stripes, while its layer still runs.
+        trial = _planned(array, packed, config, spilled=(*plan.spilled, name))
+        trial_cycles = run_cycles(trial[2].instructions, config)
+        if trial_cycles < cycles:
+            (plan, drawn, program), cycles = trial, trial_cycles
     return ArraySegment(
         program=program,
         inputs=values,
         outputs=outputs,
         estimates=_estimates(plan, drawn.drafts),
-        first_load=_first_load(drawn.drafts, config),
+        cycles=cycles,
         spilled=tuple(sorted(plan.spilled)),
     ), plan
 
@@ -155,14 +159,37 @@ def _estimates(plan: Plan, drafts) -> tuple[LayerEstimate, ...]:
     )  # fmt: skip
 
 
-def _first_load(drafts, config: OverlayConfig) -> int:
-    rows = 0
-    for draft in drafts:
-        if isinstance(draft.instruction, Layer):
+def _planned(
+    array: ArrayGraph,
+    packed: Mapping[str, PackedInput],
+    config: OverlayConfig,
+    spilled: tuple[str, ...] = (),
+) -> tuple[Plan, Schedule, Program]:
+    """Return plan, schedule and program; parts of maps in DDR begin at whole words."""
+    for alignment in dict.fromkeys((config.outputs, config.inputs)):
+        placed, places, storages = give_places(array, alignment)
+        plan = make_plan(placed, packed, config, places, storages, spilled)
+        starts = (places[c.target].slots[0] for c in placed.convs if plan.spills(c.target))
+        if not any(start % config.inputs for start in starts):
             break
-        if isinstance(draft.instruction, Load):
-            rows = max(rows, draft.instruction.rows) if rows else draft.instruction.rows
-    return rows * config.row_beats
+    drawn = schedule(plan)  # pyright: ignore[reportPossiblyUnbound]
+    return plan, drawn, make_program(plan, drawn)  # pyright: ignore[reportPossiblyUnbound]
+
+
+def _streamable(plan: Plan) -> list[str]:
+    """Return the outputs that one layer writes, none reads, and that take long to store."""
+    graph = plan.graph
+    read = {plan.places[value].storage for conv in graph.convs for value in conv.reads}
+    found = []
+    for value in graph.outputs:
+        name = plan.places[value].storage
+        writers = [c for c in graph.convs if plan.places[c.target].storage == name]
+        beats = plan.whole_rows(plan.storages[name]) * plan.config.row_beats
+        if name in read or name in plan.spilled or len(writers) != 1:
+            continue
+        if beats >= STORE_CYCLES and not isinstance(writers[0].pool, SumPart):
+            found.append(name)
+    return found
 
 
 def _array_reports(nodes: list[Node], plan: Plan) -> dict[str, NodeReport]:

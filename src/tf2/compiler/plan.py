@@ -7,7 +7,7 @@ volumes, slice by slice), so that a stripe is one stretch, written and read in o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import gcd
 
@@ -149,8 +149,9 @@ def make_plan(
     config: OverlayConfig,
     places: Mapping[str, Place],
     storages: Mapping[str, Storage],
+    spilled: Iterable[str] = (),
 ) -> Plan:
-    """Return a plan that fits.
+    """Return a plan that fits, with these storages and as few others as possible in DDR.
 
     Raises:
         DoesNotFitError: None does; names the layer and what is missing.
@@ -158,7 +159,13 @@ def make_plan(
     """
     facts = {conv.name: facts_of(conv, graph, places, config) for conv in graph.convs}
     plan = Plan(
-        graph=graph, packed=packed, config=config, places=places, storages=storages, facts=facts
+        graph=graph,
+        packed=packed,
+        config=config,
+        places=places,
+        storages=storages,
+        facts=facts,
+        spilled=set(spilled),
     )
     plan.ported = frozenset(name for name in graph.inputs if _sole_source(graph, places, name))
     while True:
