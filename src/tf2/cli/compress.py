@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tf2.cli import training
 from tf2.cli.console import number, print_facts, print_json, print_lines, progress_bar, size
 from tf2.cli.options import (
     InputShape,
@@ -31,6 +32,9 @@ Examples:
   tf2 compress net.onnx --calibration inputs.npz:x --keep conv1 --keep fc
   tf2 compress net.onnx --calibration train/ --preprocess torch-imagenet --auto-keep 1 \\
       --data val/ --data-labels val.csv
+  tf2 compress net.onnx --method inq --train train.zip --data test.zip --preprocess net.json \\
+      --epochs 2 --log net.log            (interrupted: the same with --resume)
+  torchrun --nproc-per-node 4 -m tf2 compress net.onnx --method inq --train train/ ...
 """
 
 
@@ -39,6 +43,8 @@ class Method(StrEnum):
 
     NEAREST = "nearest"
     COMPENSATED = "compensated"
+    INQ = "inq"
+    QAT = "qat"
 
 
 class Features(StrEnum):
@@ -56,13 +62,14 @@ def command(
         ),
     ],
     calibration: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--calibration",
             metavar="DIR|ZIP|FILE.npz|FILE.npy",
-            help="Samples without labels: images or arrays; 128 to 512 are plenty.",
+            help="Samples without labels: images or arrays; 128 to 512 are plenty. Needed unless "
+            "--train is given.",
         ),
-    ],
+    ] = None,
     weights: Weights = None,
     input_shape: InputShape = None,
     output_name: OutputName = None,
@@ -85,7 +92,9 @@ def command(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(metavar="DIR|ZIP|FILE", help="Labelled samples for --auto-keep."),
+        typer.Option(
+            metavar="DIR|ZIP|FILE", help="Labelled samples for --auto-keep, or to watch training."
+        ),
     ] = None,
     data_labels: Annotated[
         str | None,
@@ -110,27 +119,95 @@ def command(
         Path | None, typer.Option("-o", "--out", metavar="OUT.tf2", help="File to write.")
     ] = None,
     json: Json = False,
+    train: training.Train = None,
+    train_labels: training.TrainLabels = None,
+    recipe: training.Recipe = None,
+    schedule: training.Schedule = None,
+    epochs: training.Epochs = None,
+    bits: training.Bits = None,
+    lr: training.Rate = None,
+    batch: training.BatchSize = None,
+    distill: training.Distill = None,
+    augment: training.Augmentation = None,
+    loss: training.LossFunction = None,
+    workers: training.Workers = 0,
+    device: training.Device = "auto",
+    threads: training.Threads = 0,
+    checkpoint: training.CheckpointFile = None,
+    resume: training.Resume = False,
+    log: training.Log = None,
 ) -> None:
-    """Compress a model to 4-bit power-of-two weights and 8-bit features, without retraining."""
+    """Compress a model to 4-bit power-of-two weights and 8-bit features, retrained or not."""
     target = checked_output(out or default_output(model))
     shapes = parse_shapes(input_shape)
-    if (auto_keep is None) != (data is None) or (data_labels and not data):
+    trains = method in (Method.INQ, Method.QAT)
+    if trains != (train is not None):
+        raise typer.BadParameter("--train goes with --method inq or qat")
+    if trains and (auto_keep is not None or crops or skip_bad):
+        raise typer.BadParameter("--auto-keep, --crops and --skip-bad do not go with training")
+    if not trains and calibration is None:
+        raise typer.BadParameter("calibration samples are needed", param_hint="--calibration")
+    together = trains or (auto_keep is None) == (data is None)
+    if not together or (data_labels and not data):
         raise typer.BadParameter("--auto-keep, --data and --data-labels go together")
     from tf2 import flow
     from tf2.model_file import CompressionSettings
 
     settings = CompressionSettings(
-        method=method.value,
+        method="compensated" if trains else method.value,
         keep=tuple(keep or ()),
         features=features.value,
         per_channel=per_channel,
         seed=seed,
         calibration_samples=samples,
     )
+    if trains and train is not None:
+        recipe_settings = training.settings_of(
+            recipe,
+            method=method.value,
+            schedule=schedule,
+            epochs=epochs,
+            bits=bits,
+            lr=lr,
+            batch=batch,
+            distill=distill,
+            augment=augment.value if augment else None,
+            seed=seed or None,
+        )
+        state = checkpoint or target.with_name(f"{target.name}.checkpoint")
+        with progress_bar() as progress, training.epochs_shown(log) as shown:
+            trained = flow.train(
+                model,
+                train,
+                labels=train_labels,
+                training=recipe_settings,
+                settings=settings,
+                calibration=calibration,
+                validation=data,
+                validation_labels=data_labels,
+                loss=loss,
+                weights=weights,
+                input_shapes=shapes,
+                outputs=output_name or None,
+                preprocessing=preprocess,
+                class_names=labels,
+                checkpoint=checked_output(state),
+                resume=resume,
+                workers=workers,
+                device=device,
+                threads=threads,
+                progress=progress,
+                epochs=shown,
+            )
+        if trained is not None:  # in the leading process
+            _finish(trained, target, json=json)
+            state.unlink(missing_ok=True)
+        return
     accuracy = None
     if auto_keep is not None and data is not None:
         accuracy = flow.AccuracyTarget(points=auto_keep, data=data, labels=data_labels)
     with progress_bar() as progress:
+        assert calibration is not None, "checked above"
         compressed = flow.compress(
             model,
             calibration,
@@ -145,6 +222,10 @@ def command(
             skip_bad=skip_bad,
             progress=progress,
         )
+    _finish(compressed, target, json=json)
+
+
+def _finish(compressed: CompressedModel, target: Path, *, json: bool) -> None:
     compressed.save(target)
     if json:
         print_json(_as_json(compressed, target))
@@ -196,6 +277,11 @@ def _print(model: CompressedModel, target: Path) -> None:
     facts = {"model": f"{manifest.source.name} ({manifest.source.format})"}
     facts |= layer_facts(manifest) | size_facts(manifest, target.stat().st_size)
     figures = manifest.figures
+    if manifest.training is not None:
+        facts["training"] = (
+            f"{manifest.settings.method}, {figures['training_epochs']:.0f} epochs of "
+            f"{figures['training_samples']:.0f} samples"
+        )
     facts["calibration"] = f"{figures.get('calibration_samples', 0):.0f} samples"
     if "top1_int" in figures:
         facts["top-1"] = (

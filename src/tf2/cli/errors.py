@@ -32,7 +32,7 @@ def reported(*, debug: bool) -> Iterator[None]:
     except Tf2Error as error:
         raise _failure(str(error), debug) from error
     except KeyboardInterrupt as error:
-        typer.echo("interrupted: nothing was written", err=True)
+        typer.echo(str(error) or "interrupted: nothing was written", err=True)
         raise typer.Exit(INTERRUPTED) from error
     except BrokenPipeError as error:  # the reader of stdout has gone: tf2 info x.tf2 | head
         # What is still in the buffer must not be written when Python ends.

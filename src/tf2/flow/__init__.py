@@ -16,6 +16,7 @@ from tf2.flow.overlays import (
 )
 from tf2.flow.places import open_labels, open_samples
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
+from tf2.flow.training import train
 
 __all__ = [
     "AccuracyTarget",
@@ -40,5 +41,6 @@ __all__ = [
     "predictions",
     "profile",
     "run_samples",
+    "train",
     "with_feature_inputs",
 ]

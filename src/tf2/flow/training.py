@@ -54,6 +54,7 @@ def train(
     resume: bool = False,
     workers: int = 0,
     device: str = "auto",
+    threads: int = 0,
     progress: Callable[[str, float], None] | None = None,
     epochs: Callable[[Progress], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -81,6 +82,7 @@ def train(
         resume: Go on from that file, where it exists.
         workers: Processes that read ahead.
         device: "cpu", "cuda" or "auto".
+        threads: Of one operator on the CPU; 0: torch's choice.
         progress: Told about compression.
         epochs: Told about training, after every batch.
         clock: Seconds.
@@ -90,11 +92,15 @@ def train(
         DataError: Samples or labels cannot be used.
     """
     require_torch()
+    import torch
+
     from tf2.training import loop, packing, processes
     from tf2.training.settings import TrainingSettings
     from tf2.training.start import start_of
 
     began = clock()
+    if threads:
+        torch.set_num_threads(threads)
     training = training or TrainingSettings()
     settings = settings or CompressionSettings()
     graph, source = compressing._graph_of(model, weights, input_shapes, outputs)

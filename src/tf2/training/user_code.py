@@ -44,6 +44,8 @@ def is_object(place: str) -> bool:
     source, colon, attribute = place.rpartition(":")
     if not colon or not attribute.isidentifier() or Path(place).exists():
         return False
+    if source.lower().endswith(".npz"):
+        return False
     return source.endswith(".py") or all(part.isidentifier() for part in source.split("."))
 
 
