@@ -22,8 +22,8 @@ class BurstGenerator(wiring.Component):
     """Cut stretches into bursts of up to 16 beats that end at multiples of 16 beats.
 
     Latency 1; initiation interval 1 burst a cycle and one more cycle a stretch; gives and respects
-    back-pressure. A stretch of no beats gives no burst. `stretch.ready` says that every burst of the
-    stretch before was taken.
+    back-pressure. A stretch of no beats gives no burst. `stretch.ready` says that every burst of
+    the stretch before was taken.
 
     Members: stretch In(stream(STRETCH)); bursts Out(stream(BURST)).
     """

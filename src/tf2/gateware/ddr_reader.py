@@ -10,7 +10,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
-from tf2.gateware.axi import ADDRESS_BITS, AxiRead
+from tf2.gateware.axi import ADDRESS_BITS, CACHE, INCR, AxiRead
 from tf2.gateware.burst_generator import BURST
 from tf2.gateware.signatures import DdrRead
 
@@ -25,8 +25,8 @@ class DdrReader(wiring.Component):
     initiation interval 1 burst and 1 beat a cycle: with a memory that gives a beat every cycle no
     cycle is lost between bursts. Gives back-pressure to requests; never holds up the bus.
 
-    Requests are bursts as `BurstGenerator` gives them: they do not cross a multiple of 16 beats. One
-    that is not inside the arena is dropped and reported.
+    Requests are bursts as `BurstGenerator` gives them: they do not cross a multiple of 16 beats.
+    One that is not inside the arena is dropped and reported.
 
     Args:
         config: Of the overlay.
@@ -104,7 +104,11 @@ class DdrReader(wiring.Component):
             ]
         with m.If(self.halt):
             m.d.sync += [stage_1.eq(0), stage_2.eq(0)]
-        m.d.comb += axi.arsize.eq((self._config.ddr_bytes - 1).bit_length())
+        m.d.comb += [
+            axi.arsize.eq((self._config.ddr_bytes - 1).bit_length()),
+            axi.arburst.eq(INCR),
+            axi.arcache.eq(CACHE),
+        ]
         return stage_1, stage_2
 
     def _choose(self, m: Module, ready: Any, valid: Any, client: Any, burst: Any) -> None:

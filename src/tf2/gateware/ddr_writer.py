@@ -10,7 +10,7 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
-from tf2.gateware.axi import ADDRESS_BITS, AxiWrite
+from tf2.gateware.axi import ADDRESS_BITS, CACHE, INCR, AxiWrite
 from tf2.gateware.signatures import DdrWrite
 
 OUTSTANDING_BURSTS = 8
@@ -20,8 +20,8 @@ OUTSTANDING_BURSTS = 8
 class DdrWriter(wiring.Component):
     """Write bursts through one AXI4 port.
 
-    Latency 2 from a request to its address on the bus, 1 from a beat to the bus; initiation interval
-    1 beat a cycle, without a cycle lost between bursts. Gives and respects back-pressure.
+    Latency 2 from a request to its address on the bus, 1 from a beat to the bus; initiation
+    interval 1 beat a cycle, without a cycle lost between bursts. Gives and respects back-pressure.
 
     Requests are bursts as `BurstGenerator` gives them. One that is not inside the arena is dropped
     and reported.
@@ -85,6 +85,8 @@ class DdrWriter(wiring.Component):
             bursts.w_en.eq(leave & inside),
             bursts.w_data.eq(last_1),
             axi.awsize.eq((self._config.ddr_bytes - 1).bit_length()),
+            axi.awburst.eq(INCR),
+            axi.awcache.eq(CACHE),
         ]
         with m.If(request.ready):
             m.d.sync += [

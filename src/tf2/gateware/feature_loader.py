@@ -27,9 +27,9 @@ class FeatureLoader(wiring.Component):
     Latency 5 from a load to its first request, 2 from the last beat of a row to the row; initiation
     interval 1 beat a cycle; gives and respects back-pressure.
 
-    Members: loads In(stream(TRANSFER)); ddr Out(DdrRead); row_write Out(RowWrite); done Out: strobe,
-    the last row of a load was taken; bad_row Out: a load has no rows, or some outside of the Feature
-    Buffer; nothing is executed from there on.
+    Members: loads In(stream(TRANSFER)); ddr Out(DdrRead); row_write Out(RowWrite); done Out:
+    strobe, the last row of a load was taken; bad_row Out: a load has no rows, or some outside of
+    the Feature Buffer; nothing is executed from there on.
     """
 
     def __init__(self, config: OverlayConfig) -> None:

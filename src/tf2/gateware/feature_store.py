@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import stream, wiring
@@ -26,8 +26,8 @@ class FeatureStore(wiring.Component):
     Asks for a row only when there is room for it. Latency 4 from a store to its first request;
     initiation interval 1 beat a cycle; gives and respects back-pressure.
 
-    Members: stores In(stream(TRANSFER)); row_read Out(RowRead); ddr Out(DdrWrite); done Out: strobe,
-    all of a store was answered by the memory; bad_row Out: as `FeatureLoader`.
+    Members: stores In(stream(TRANSFER)); row_read Out(RowRead); ddr Out(DdrWrite); done Out:
+    strobe, all of a store was answered by the memory; bad_row Out: as `FeatureLoader`.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
@@ -84,14 +84,14 @@ class FeatureStore(wiring.Component):
         return m
 
     def _read(self, m: Module, row: Signal, rows_left: Signal) -> Any:
-        """Ask for rows while there is room, cut them into beats; return whether one is asked for."""
+        """Ask for rows while there is room, cut them into beats; return the strobe of asking."""
         config = self._config
         held = max(2, -(-HELD_BEATS // config.row_beats))
         m.submodules.rows = rows = SyncFIFO(width=8 * config.row_bytes, depth=held)
         m.submodules.serializer = serializer = Serializer(
             width=8 * config.row_bytes, beat_width=8 * config.ddr_bytes
         )
-        connect(m, rows.r_stream, serializer.word)
+        connect(m, cast("Any", rows.r_stream), serializer.word)
         connect(m, serializer.beats, flipped(self.ddr.beats))
         room = Signal(range(held + 1), init=held)  # less what was asked for
         request, asks, taken = self.row_read.request, Signal(), Signal()

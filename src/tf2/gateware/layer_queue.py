@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import data, stream, wiring
@@ -50,8 +50,8 @@ class LayerQueue(wiring.Component):
             width=width, depth=HELD_LAYERS * self.layer_beats
         )
         m.submodules.assembler = assembler = Assembler(width=width, count=self.layer_beats)
-        connect(m, wiring.flipped(self.beats), queue.w_stream)
-        connect(m, queue.r_stream, assembler.beats)
+        connect(m, wiring.flipped(self.beats), cast("Any", queue.w_stream))
+        connect(m, cast("Any", queue.r_stream), assembler.beats)
 
         layout = layer_layout(self._config)
         head = data.View(layout, assembler.word.payload[: layout.size])

@@ -24,8 +24,8 @@ from tf2.gateware.run_control import RunControl
 class Overlay(wiring.Component):
     """Run a program from DDR when the host says so; report its end or its error.
 
-    All but registers, run control and bus masters is held in reset between runs, so that a run never
-    sees anything of the one before; the memories keep their contents.
+    All but registers, run control and bus masters is held in reset between runs, so that a run
+    never sees anything of the one before; the memories keep their contents.
 
     Args:
         config: Of the overlay.

@@ -52,9 +52,9 @@ class Registers(wiring.Component):
     error, a write to what cannot be written an error.
 
     Members: axil In(AxiLite); irq Out: level, ends until the host clears it; start, abort Out:
-    strobes; layers Out(32): done in this run; each of `SETTINGS` Out: stable while running, if the host leaves them; each of
-    `COUNTERS` In; begins In: strobe, counters restart; ends In: strobe; busy, done, error, code(8)
-    In: the status.
+    strobes; layers Out(32): done in this run; each of `SETTINGS` Out: stable while running, if the
+    host leaves them; each of `COUNTERS` In; begins In: strobe, counters restart; ends In: strobe;
+    busy, done, error, code(8) In: the status.
     """
 
     def __init__(self, config: OverlayConfig) -> None:

@@ -17,14 +17,14 @@ SETTLE_CYCLES = 63
 class RunControl(wiring.Component):
     """Begin runs, end them when finished or at the first error, and see the buses drained.
 
-    All that works on a program is held in reset while `running` is low. An error is reported at once;
-    a run that finished is, when the buses are idle. A start that comes while they drain is
+    All that works on a program is held in reset while `running` is low. An error is reported at
+    once; a run that finished is, when the buses are idle. A start that comes while they drain is
     remembered; if they never do, the watchdog reports it.
 
     Members: start, abort In: strobes from the host; finished In; drained In: the buses are idle;
     errors In(7): bit ErrorCode; watchdog In(32): cycles without progress that are one, 0 for never;
-    progress In; running Out; begins Out: strobe, a run begins in the next cycle; ends Out: strobe, a
-    run is finished or an error reported; busy, done, error Out; code Out(8): ErrorCode.
+    progress In; running Out; begins Out: strobe, a run begins in the next cycle; ends Out: strobe,
+    a run is finished or an error reported; busy, done, error Out; code Out(8): ErrorCode.
     """
 
     def __init__(self) -> None:

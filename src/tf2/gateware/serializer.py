@@ -12,8 +12,8 @@ from amaranth.lib.wiring import In, Out
 class Serializer(wiring.Component):
     """Cut a word into `count` beats, the lowest bits first; the last is filled up with zeros.
 
-    Latency 0: the word stays at the input until its last beat is taken. Initiation interval 1 beat a
-    cycle; gives and respects back-pressure.
+    Latency 0: the word stays at the input until its last beat is taken. Initiation interval 1 beat
+    a cycle; gives and respects back-pressure.
 
     Args:
         width: Bits of a word.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
@@ -49,7 +49,7 @@ class StretchReader(wiring.Component):
             width=8 * self._config.ddr_bytes, depth=self._depth
         )
         connect(m, wiring.flipped(self.stretch), generator.stretch)
-        connect(m, buffer.r_stream, wiring.flipped(self.beats))
+        connect(m, cast("Any", buffer.r_stream), wiring.flipped(self.beats))
         m.d.comb += [buffer.w_data.eq(self.ddr.beat), buffer.w_en.eq(self.ddr.beat_valid)]
 
         room = Signal(range(self._depth + 1), init=self._depth)  # less what was asked for
