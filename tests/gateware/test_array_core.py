@@ -102,7 +102,7 @@ def run_layers(rng, config, cases, *, rate, traffic):
         await loader.run(ctx, dut)
 
     async def stores(ctx):
-        """Read rows all the time: it must not disturb."""
+        """Read rows nearly all the time: it must not disturb."""
         while traffic:
             ctx.set(dut.row_read.request.valid, int(rng.random() < 0.7))
             ctx.set(dut.row_read.request.payload, int(rng.integers(config.feature_rows)))
@@ -112,14 +112,24 @@ def run_layers(rng, config, cases, *, rate, traffic):
     return cycles
 
 
+@pytest.mark.parametrize(("name", "rate"), [("small", 1.0), ("five pixels", 0.3)])
+def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, rate):
+    config = CONFIGS[name]
+    cases = [random_layer(rng, config, max_cycles=120, full=i != 0) for i in range(3)]
+    cases.append(random_layer(rng, config, max_cycles=120, residual=True, pool=None))
+    run_layers(rng, config, cases, rate=rate, traffic=rate < 1)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 @pytest.mark.parametrize(("rate", "traffic"), [(1.0, False), (0.3, True)])
-def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, rate, traffic):
+def test_many_random_layers_leave_these_bytes_on_every_shape(rng, name, rate, traffic):
     config = CONFIGS[name]
-    cases = [random_layer(rng, config, max_cycles=200, full=i % 4 != 0) for i in range(6)]
+    cases = [random_layer(rng, config, max_cycles=200, full=i % 4 != 0) for i in range(8)]
     run_layers(rng, config, cases, rate=rate, traffic=traffic)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_layers_take_the_cycles_that_isa_timing_says(rng, name):
     config = CONFIGS[name]
@@ -132,6 +142,5 @@ def test_layers_take_the_cycles_that_isa_timing_says(rng, name):
     ]
     cases = [random_layer(rng, config, max_cycles=120, **kind) for kind in kinds]
     cycles = run_layers(rng, config, cases, rate=1.0, traffic=False)
-    # The first words come a cycle each, so the layers' own stalls are those of the loader here.
-    stalls = np.array(cycles) - [layer_cycles(case.layer, config) for case in cases]
-    assert not stalls[1:].any(), stalls
+    late = np.array(cycles) - [layer_cycles(case.layer, config) for case in cases]
+    assert not late[1:].any(), "the first layer waits for the first word; the others for none"

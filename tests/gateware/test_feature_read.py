@@ -57,7 +57,7 @@ def expected_features(layer, config, features):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_lanes_get_the_bytes_their_taps_read_at_the_declared_latency(rng, name):
     config = CONFIGS[name]
-    layers = [random_layer(rng, config, max_cycles=250, full=bool(i % 2)).layer for i in range(10)]
+    layers = [random_layer(rng, config, max_cycles=250, full=bool(i % 2)).layer for i in range(6)]
     features = random_features(rng, config)
     dut = Front(config)
     scheduler, modulus = dut.scheduler, 2 * config.filter_words

@@ -67,7 +67,7 @@ class Record:
         run_benches(dut, bench, deadline_cycles=60000)
 
 
-def some_layers(rng, config, count=6, **wanted):
+def some_layers(rng, config, count=4, **wanted):
     return [random_layer(rng, config, max_cycles=300, **wanted).layer for _ in range(count)]
 
 

@@ -66,6 +66,8 @@ def random_layer(
     rows = config.feature_rows - first_row if rows is None else rows
     asked = wanted
     wanted = _kinds(rng, config) | asked
+    if asked.get("residual") or asked.get("pool") == "max":
+        wanted["raw"] = False
     if wanted["raw"]:
         wanted |= {"residual": False, "pool": None if wanted["pool"] == "max" else wanted["pool"]}
     for attempt in range(ATTEMPTS):
