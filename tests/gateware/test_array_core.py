@@ -8,8 +8,16 @@ from bench import run_benches
 from layer_bench import CONFIGS, content, fill, layer_bits
 
 from isa.overlay_layers import LayerCase, random_features, random_layer
+from tf2.arch import NAMED
 from tf2.gateware.array_core import ArrayCore
+from tf2.gateware.feature_read import FeatureRead
+from tf2.gateware.feature_writer import FeatureWriter
+from tf2.gateware.finish import Finish
+from tf2.gateware.pe_array import PEArray
+from tf2.gateware.post_process import PostProcess
+from tf2.gateware.scheduler import Scheduler
 from tf2.gateware.signatures import PARAMETER_SLOTS
+from tf2.isa import InputMap, Kernel, Layer, OutputMap
 from tf2.isa.filters import block_bytes
 from tf2.isa.timing import layer_cycles
 from tf2.sim.functional import FunctionalOverlay
@@ -127,6 +135,18 @@ def test_many_random_layers_leave_these_bytes_on_every_shape(rng, name, rate, tr
     config = CONFIGS[name]
     cases = [random_layer(rng, config, max_cycles=200, full=i % 4 != 0) for i in range(8)]
     run_layers(rng, config, cases, rate=rate, traffic=traffic)
+
+
+@pytest.mark.parametrize("config", NAMED.values(), ids=NAMED)
+def test_isa_timing_counts_the_stages_of_the_units(config):
+    multiply = PEArray(config, feature_latency=FeatureRead.LATENCY).latency
+    plain = multiply + PostProcess.latency(config) + Finish.LATENCY + FeatureWriter.LATENCY
+    layer = Layer(
+        name="one position", kernel=Kernel(words=1), height=1, width=1, raster_height=1,
+        raster_width=1, lanes=1, out_groups=1, output=OutputMap(base_row=1, plane_rows=1, step_y=1),
+        input=InputMap(base_row=0, plane_rows=1, height=1, width=1, pitch=1, zero_point=0),
+    )  # fmt: skip
+    assert layer_cycles(layer, config) == Scheduler.START_LATENCY + plain
 
 
 @pytest.mark.slow
