@@ -18,6 +18,7 @@ from tf2.isa.filters import Parameters, block_bytes, decode_parameters, decode_w
 from tf2.isa.instructions import End, Instruction, Layer, Load, Pool, Store
 from tf2.isa.layout import from_ddr, to_ddr
 from tf2.isa.program import Program
+from tf2.isa.verify import verify
 from tf2.numerics import fixed_point
 from tf2.numerics.fixed_point import BYTE_MIN
 from tf2.sim.device import RunReport, check_target
@@ -32,10 +33,14 @@ class FunctionalDevice:
 
     def __init__(self, config: OverlayConfig) -> None:
         self.config = config
+        self._verified: Program | None = None
 
     def run(self, program: Program, arena: NDArray[np.uint8]) -> RunReport:
         """Run a program over an arena, see `tf2.sim.device.Device`."""
         check_target(program, arena, self.config)
+        if self._verified is not program:
+            verify(program)
+            self._verified = program
         overlay = FunctionalOverlay(self.config, arena, program.filters_address)
         overlay.run(program.instructions)
         return RunReport()
