@@ -36,7 +36,7 @@ def test_rows_are_used_again_when_free():
 
 
 def test_says_what_does_not_fit_and_by_how_much():
-    with pytest.raises(DoesNotFitError, match="'b' needs 8 rows .* 10 rows: 6 too few"):
+    with pytest.raises(DoesNotFitError, match=r"'b' needs 8 rows .* 10 rows: 6 too few"):
         assign_rows(
             [Need(name="a", rows=8, first=0, last=1), Need(name="b", rows=8, first=1, last=3)], 10
         )

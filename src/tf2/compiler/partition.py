@@ -181,6 +181,8 @@ class Views:
             return None
         positions = int(np.prod(base.size))
         index = view.index.reshape(kind.channels, positions)
+        if (index == PADDING).any():
+            return None
         channels = index[:, 0] // positions
         if not np.array_equal(index, channels[:, None] * positions + np.arange(positions)):
             return None

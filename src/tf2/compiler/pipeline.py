@@ -33,7 +33,6 @@ from tf2.ir import Graph, Node
 from tf2.isa import Layer
 from tf2.isa.program import Program
 
-
 STORE_CYCLES = 400
 """Cycles to store an output from which on it may be worth to store it in stripes."""
 
@@ -166,14 +165,23 @@ def _planned(
     spilled: tuple[str, ...] = (),
 ) -> tuple[Plan, Schedule, Program]:
     """Return plan, schedule and program; parts of maps in DDR begin at whole words."""
-    for alignment in dict.fromkeys((config.outputs, config.inputs)):
-        placed, places, storages = give_places(array, alignment)
-        plan = make_plan(placed, packed, config, places, storages, spilled)
-        starts = (places[c.target].slots[0] for c in placed.convs if plan.spills(c.target))
-        if not any(start % config.inputs for start in starts):
-            break
-    drawn = schedule(plan)  # pyright: ignore[reportPossiblyUnbound]
-    return plan, drawn, make_program(plan, drawn)  # pyright: ignore[reportPossiblyUnbound]
+    plan = _plan(array, packed, config, spilled, config.outputs)
+    starts = (plan.places[c.target].slots[0] for c in plan.graph.convs if plan.spills(c.target))
+    if any(start % config.inputs for start in starts):
+        plan = _plan(array, packed, config, spilled, config.inputs)
+    drawn = schedule(plan)
+    return plan, drawn, make_program(plan, drawn)
+
+
+def _plan(
+    array: ArrayGraph,
+    packed: Mapping[str, PackedInput],
+    config: OverlayConfig,
+    spilled: tuple[str, ...],
+    alignment: int,
+) -> Plan:
+    placed, places, storages = give_places(array, alignment)
+    return make_plan(placed, packed, config, places, storages, spilled)
 
 
 def _streamable(plan: Plan) -> list[str]:
