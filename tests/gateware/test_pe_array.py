@@ -36,6 +36,14 @@ def expected_sums(config, features, weights):
     return sums.astype(np.int32)
 
 
+def _pause(rng, config):
+    """What an issue says while it is not valid."""
+    return {
+        "issue.first": rng.integers(0, 2), "issue.last": rng.integers(0, 2),
+        "issue.address": rng.integers(0, config.filter_words),
+    }  # fmt: skip
+
+
 def run_groups(rng, config, *, feature_latency, lengths, pauses):
     """Run groups of random lengths with pauses; return (record, when and what each must drain)."""
     dut = PEArray(config, feature_latency=feature_latency)
@@ -54,7 +62,7 @@ def run_groups(rng, config, *, feature_latency, lengths, pauses):
         slot, first, last = (int(rng.integers(0, n)) for n in (8, 2, 2))
         for k in range(length):
             while rng.random() < pauses:
-                cycles.append({})
+                cycles.append(_pause(rng, config))
             now = len(cycles)
             cycles.append({
                 "issue.valid": 1, "issue.first": k == 0, "issue.last": k == length - 1,

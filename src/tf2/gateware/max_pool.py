@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
+from tf2.gateware.bare import bare
+from tf2.gateware.pick import Pick
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.ram import add_ram
 from tf2.gateware.raster import AT
@@ -92,19 +94,19 @@ class MaxPool(wiring.Component):
                 self._last[i].eq(lanes == i + 1),
             ]
 
-    def _across(self, m: Module) -> list[Signal]:
+    def _across(self, m: Module) -> list[Any]:
         """Return, a cycle later, the largest byte of each lane's taps along the row."""
         p = self._config.pixels
         inside = []
         for i in range(p):
-            seen = Signal(self.bytes[i].shape(), name=f"inside_{i}")
+            seen = bare(self.bytes[i].shape(), name=f"inside_{i}")
             smallest = Const(-128, 8).replicate(self._config.outputs)
             m.d.comb += Value.cast(seen).eq(
                 Mux(self.at[i].inside, Value.cast(self.bytes[i]), smallest)
             )
             inside.append(seen)
         before_1, before_2 = (
-            Signal.like(inside[0], name=f"before_{k}", reset_less=True) for k in (1, 2)
+            bare(inside[0].shape(), name=f"before_{k}", reset_less=True) for k in (1, 2)
         )
         line = [before_2, before_1, *inside]  # lane i is line[i + 2]
         with m.If(self.valid):
@@ -130,7 +132,7 @@ class MaxPool(wiring.Component):
         word = data.StructLayout({"across": shape, "above": shape})
         reads, writes = [], []
         for j in range(config.pixels):
-            written = Signal(word, name=f"written_{j}")
+            written = bare(word, name=f"written_{j}")
             read = add_ram(
                 m,
                 f"line_{j}",
@@ -144,21 +146,25 @@ class MaxPool(wiring.Component):
             writes.append(written)
         return reads, writes
 
-    def _row_up(self, m: Module, name: str, group: list[Any], stored: list[Any]) -> list[Signal]:
+    def _row_up(self, m: Module, name: str, group: list[Any], stored: list[Any]) -> list[Any]:
         """Return, a cycle later, what lies a raster row above each lane: in its group or stored."""
-        chosen = [
-            Mux(same, Value.cast(here), Value.cast(line))
-            for same, here, line in zip(self._same_group, group, stored, strict=True)
-        ]
-        sources = Array(self._named(m, f"{name}_of_{j}", value) for j, value in enumerate(chosen))
-        result = self._row_of_signals(name)
-        m.d.sync += [
-            Value.cast(lane).eq(sources[source])
-            for lane, source in zip(result, self._source, strict=True)
-        ]
-        return result
+        row = bare(data.ArrayLayout(self.bytes[0].shape(), self._config.pixels), name=name)
+        for j, same in enumerate(self._same_group):
+            here, line = Value.cast(group[j]), Value.cast(stored[j])
+            m.d.comb += Value.cast(row[j]).eq(Mux(same, here, line))
+        return [self._picked(m, f"{name}_{i}", row, i) for i in range(self._config.pixels)]
 
-    def _next(self, m: Module, row: list[Any]) -> list[Signal]:
+    def _picked(self, m: Module, name: str, row: Any, i: int) -> data.View:
+        """Return, a cycle later, the lane of a row that lies above lane i."""
+        shape, pixels = self.bytes[0].shape(), self._config.pixels
+        unit = add_shared(m, name, "pick", lambda: Pick(pixels, shape.size), self._platform)
+        m.d.comb += [
+            Value.cast(unit.words).eq(Value.cast(row)),
+            unit.source.eq(self._source[i]),
+        ]
+        return data.View(shape, unit.word)
+
+    def _next(self, m: Module, row: list[Any]) -> list[Any]:
         """Return the values a cycle later."""
         late = self._row_of_signals("late")
         m.d.sync += [Value.cast(a).eq(Value.cast(b)) for a, b in zip(late, row, strict=True)]
@@ -179,13 +185,8 @@ class MaxPool(wiring.Component):
         ]
         return unit.largest
 
-    def _row_of_signals(self, name: str) -> list[Signal]:
+    def _row_of_signals(self, name: str) -> list[Any]:
         shape = self.bytes[0].shape()
         return [
-            Signal(shape, name=f"{name}_{i}", reset_less=True) for i in range(self._config.pixels)
+            bare(shape, name=f"{name}_{i}", reset_less=True) for i in range(self._config.pixels)
         ]
-
-    def _named(self, m: Module, name: str, value: Value) -> Signal:
-        signal = Signal(len(value), name=name)
-        m.d.comb += signal.eq(value)
-        return signal

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal, Value
+from amaranth.hdl import Module, Value
+
+from tf2.gateware.bare import bare
 
 
 def delayed(m: Module, value: Any, cycles: int, *, reset: bool = False, name: str = "late") -> Any:
@@ -19,7 +21,7 @@ def delayed(m: Module, value: Any, cycles: int, *, reset: bool = False, name: st
     """
     shape = value.shape() if hasattr(value, "shape") else Value.cast(value).shape()
     for stage in range(1, cycles + 1):
-        register = Signal(shape, name=f"{name}_{stage}", reset_less=not reset)
+        register = bare(shape, name=f"{name}_{stage}", reset_less=not reset)
         m.d.sync += register.eq(value)
         value = register
     return value

@@ -7,11 +7,14 @@ text for Verilator. Converted once they take 3 s, and Verilator may keep the cop
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from amaranth.back import verilog
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
+
+from tf2.gateware.bare import bare
 
 _KEEP = "/*verilator no_inline_module*/"
 
@@ -50,21 +53,23 @@ def add_shared(
         m: The module that gets it.
         label: Of the submodule in m.
         name: Of the shared module: all units of one name must be alike, class and arguments.
-        make: Makes the unit.
+        make: Makes the unit; its members must be ports, not interfaces.
         platform: As given to `elaborate`; a `SharedModules` shares, anything else does not.
     """
     if not isinstance(platform, SharedModules):
         unit: Any = make()
         m.submodules[label] = unit
         return unit
-    signature = platform.signature(name, make)
-    interface = signature.create(path=(label,))
+    members = platform.signature(name, make).members
+    interface = {
+        member: bare(flow.shape, name=f"{label}_{member}") for member, flow in members.items()
+    }
     ports = {
-        f"{'i' if member.flow == wiring.In else 'o'}_{'__'.join(map(str, path))}": Value.cast(value)
-        for path, member, value in signature.flatten(interface)
+        f"{'i' if flow.flow == wiring.In else 'o'}_{member}": Value.cast(interface[member])
+        for member, flow in members.items()
     }
     m.submodules[label] = Instance(name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
-    return interface
+    return SimpleNamespace(**interface)
 
 
 def _not_inlined(text: str, name: str) -> str:
