@@ -164,3 +164,29 @@ def test_watched_values_come_out_as_well_unless_fused(fire, rng):
     assert set(found) == {"a", "p", "y"}  # the left branch pools at once
     for value, array in wanted.items():
         np.testing.assert_array_equal(found[value], array)
+
+
+def test_a_map_read_at_both_strides_is_copied_for_the_strided_readers(rng):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("make", "x", "m", weights, rng, outs=64, channels=16),
+        conv("dense", "m", "d", weights, rng, outs=64, channels=64),
+        conv("strided", "m", "s", weights, rng, outs=256, channels=64, stride=2),
+    ]
+    shapes = {
+        "x": (1, 16, 14, 14), "m": (1, 64, 14, 14), "d": (1, 64, 14, 14), "s": (1, 256, 7, 7),
+    }  # fmt: skip
+    graph = conv_graph(shapes, nodes, weights=weights)
+    config = named_config("original-3840")
+    layers = compile_graph(graph, config).arrays[0].estimates
+    assert [layer.name for layer in layers] == ["make", "dense", "m/1x2x2", "strided"]
+    feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    for value, array in run(graph, config, feeds).items():
+        np.testing.assert_array_equal(array, interpret(graph, feeds)[value])
+
+
+def test_a_run_takes_at_least_its_layers_and_its_layers_at_least_their_sums(fire):
+    (segment,) = compile_graph(fire, named_config("test-small")).arrays
+    assert segment.cycles >= sum(layer.cycles for layer in segment.estimates)
+    for layer in segment.estimates:
+        assert layer.cycles * segment.program.config.lanes >= layer.macs
