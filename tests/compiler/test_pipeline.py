@@ -190,3 +190,22 @@ def test_a_run_takes_at_least_its_layers_and_its_layers_at_least_their_sums(fire
     assert segment.cycles >= sum(layer.cycles for layer in segment.estimates)
     for layer in segment.estimates:
         assert layer.cycles * segment.program.config.lanes >= layer.macs
+
+
+def test_a_join_in_ddr_is_written_row_by_row_by_each_of_its_parts(rng):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("left", "x", "l", weights, rng, outs=16, channels=8),
+        conv("right", "x", "r", weights, rng, outs=8, channels=8, kernel=3, pad=1),
+        Node(name="join", op="Concat", inputs=("l", "r"), outputs=("j",), attrs={"axis": 1}),
+        conv("last", "j", "y", weights, rng, outs=4, channels=24, kernel=3, pad=1),
+    ]
+    shapes = {name: (1, c, 11, 10) for name, c in zip("xlrjy", (8, 16, 8, 24, 4), strict=True)}
+    graph = conv_graph(shapes, nodes, weights=weights)
+    config = OverlayConfig(
+        outputs=4, pixels=3, inputs=8, feature_rows=96, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=16,
+    )  # fmt: skip
+    assert compile_graph(graph, config).arrays[0].spilled == ("j",)
+    feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])

@@ -7,7 +7,6 @@ from dataclasses import replace
 from tf2.arch import OverlayConfig
 from tf2.compiler.filters import filter_blocks
 from tf2.compiler.hazards import with_waits
-from tf2.compiler.ops import Conv
 from tf2.compiler.plan import Plan
 from tf2.compiler.schedule import Schedule
 from tf2.isa import Instruction, Layer, Load, Store
@@ -59,10 +58,3 @@ def _moved(instruction: Instruction, by: int) -> Instruction:
 
 def _aligned(size: int, config: OverlayConfig) -> int:
     return -(-size // config.ddr_bytes) * config.ddr_bytes
-
-
-def filter_words(plan: Plan, conv: Conv) -> int:
-    """Return the filter words that the longest group of a layer needs at once."""
-    facts = plan.facts[conv.name]
-    z, y, x = conv.kernel
-    return facts.terms * z * y * x * facts.cover.words
