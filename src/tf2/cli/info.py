@@ -11,6 +11,7 @@ from tf2.cli.compress import layer_facts, size_facts
 from tf2.cli.console import number, print_facts, print_json, print_lines, print_table
 from tf2.cli.import_model import support_table
 from tf2.cli.options import Json, ModelFile
+from tf2.cli.overlay_table import Overlay
 
 if TYPE_CHECKING:
     from tf2.model_file import Manifest
@@ -19,6 +20,7 @@ EPILOG = """\b
 Examples:
   tf2 info squeezenet.tf2
   tf2 info squeezenet.tf2 --layers --support
+  tf2 info squeezenet.tf2 --program --overlay ecp5-85k
   tf2 info squeezenet.tf2 --json
 """
 
@@ -30,6 +32,10 @@ def command(
         bool, typer.Option("--support", help="Where each node of the source runs, and why.")
     ] = False,
     text: Annotated[bool, typer.Option("--text", help="The integer graph as text.")] = False,
+    program: Annotated[
+        bool, typer.Option("--program", help="The program for --overlay, disassembled.")
+    ] = False,
+    overlay: Overlay = "ecp5-85k",
     json: Json = False,
 ) -> None:
     """Print what a compressed model is, how it was made, and what is known about it."""
@@ -37,13 +43,15 @@ def command(
     from tf2.model_file import read_manifest, read_model
 
     graph_text = to_text(read_model(model).graph) if text else None
+    programs = _programs(model, overlay) if program else None
     manifest = read_manifest(model)
     if json:
         content: dict[str, object] = {"file": str(model), "file_bytes": model.stat().st_size}
         content |= {"manifest": manifest.model_dump(mode="json")}
-        print_json(content | ({"text": graph_text} if text else {}))
+        content |= {"text": graph_text} if text else {}
+        print_json(content | ({"programs": programs} if program else {}))
         return
-    if not (layers or support or text):
+    if not (layers or support or text or program):
         print_facts(_facts(manifest, model))
     if layers:
         _print_layers(manifest)
@@ -51,6 +59,17 @@ def command(
         support_table(manifest.support)
     if graph_text is not None:
         print_lines(graph_text)
+    for listing in programs or ():
+        print_lines(listing)
+
+
+def _programs(model: Path, overlay: str) -> list[str]:
+    """Return the array's programs as text, in the order in which they run."""
+    from tf2 import flow
+    from tf2.isa.text import disassemble
+
+    compiled = flow.compile_model(model, flow.overlay_config(overlay))
+    return [disassemble(segment.program, details=True) for segment in compiled.arrays]
 
 
 def _facts(manifest: Manifest, model: Path) -> dict[str, str]:

@@ -13,7 +13,14 @@ from tf2.errors import ModelFileError
 
 ModelFile = Annotated[Path, typer.Argument(metavar="MODEL.tf2", help="A compressed model.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Engine = Annotated[str, typer.Option("--engine", metavar="int|float", help="What runs the model.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="int|float|functional|rtl",
+        help="What runs the model; the last two simulate an overlay.",
+    ),
+]
 SourceModel = Annotated[
     str | None,
     typer.Option("--source", metavar="MODEL", help="The float model, where it has moved."),

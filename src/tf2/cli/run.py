@@ -17,6 +17,7 @@ from tf2.cli.options import (
     Threads,
     checked_output,
 )
+from tf2.cli.overlay_table import Overlay
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ Examples:
   tf2 run squeezenet.tf2 cat.jpg dog.jpg
   tf2 run squeezenet.tf2 photos/ --top 1 --json
   tf2 run net.tf2 inputs.npy -o outputs.npz
+  tf2 run squeezenet.tf2 cat.jpg --engine rtl --overlay ecp5-85k
 """
 
 
@@ -39,6 +41,7 @@ def command(
         typer.Argument(metavar="INPUT", help="Images, folders of them, or one .npy or .npz."),
     ],
     engine: Engine = "int",
+    overlay: Overlay = "ecp5-85k",
     source: SourceModel = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 5,
     batch: Batch = 16,
@@ -59,9 +62,16 @@ def command(
     from tf2 import flow
     from tf2.engines import Session
 
-    session = Session(model, engine, threads=threads, source=source)
-    samples = _samples(session, inputs, is_arrays=bool(arrays))
     with progress_bar() as progress:
+        session = Session(
+            model,
+            engine,
+            threads=threads,
+            source=source,
+            overlay=flow.overlay_config(overlay),
+            progress=progress,
+        )
+        samples = _samples(session, inputs, is_arrays=bool(arrays))
         outputs = flow.run_samples(session, samples, batch=batch, progress=progress)
     if target is not None:
         _save(outputs, target)

@@ -18,6 +18,8 @@ from tf2.ir.integer_ops import DOMAIN
 from tf2.sim.device import Device, RunReport
 from tf2.sim.functional import FunctionalDevice
 
+Progress = Callable[[str, float], None]
+
 DEFAULT_OVERLAY = "ecp5-85k"
 """The overlay that a session simulates when it is not told another."""
 
@@ -77,10 +79,15 @@ class ArrayExecutable:
         self.reports.append(self._device.run(segment.program, arena))
 
 
-def _rtl(config: OverlayConfig) -> Device:
+def _functional(config: OverlayConfig, progress: Progress | None) -> Device:
+    del progress
+    return FunctionalDevice(config)
+
+
+def _rtl(config: OverlayConfig, progress: Progress | None) -> Device:
     from tf2.sim.rtl import RtlOverlay  # Amaranth and Verilator are an extra
 
-    return RtlOverlay(config)
+    return RtlOverlay(config, progress=progress)
 
 
 def overlay_config(overlay: str | OverlayConfig | None) -> OverlayConfig:
@@ -94,7 +101,7 @@ def overlay_config(overlay: str | OverlayConfig | None) -> OverlayConfig:
     return named_config(overlay or DEFAULT_OVERLAY)
 
 
-def _engine(name: str, make_device: Callable[[OverlayConfig], Device]) -> None:
+def _engine(name: str, make_device: Callable[[OverlayConfig, Progress | None], Device]) -> None:
     def factory(target: Target, threads: int) -> ArrayExecutable:
         graph = target.graph if target.compressed is None else target.compressed.graph
         if graph is None or not any(node.domain == DOMAIN for node in graph.nodes):
@@ -102,10 +109,11 @@ def _engine(name: str, make_device: Callable[[OverlayConfig], Device]) -> None:
                 f"{target.name} is not compressed: engine {name!r} runs .tf2 files. Make one by "
                 "tf2 compress, or use engine 'float'"
             )
-        return ArrayExecutable(graph, make_device(overlay_config(target.overlay)), threads)
+        device = make_device(overlay_config(target.overlay), target.progress)
+        return ArrayExecutable(graph, device, threads)
 
     register_engine(name, factory)
 
 
-_engine("functional", FunctionalDevice)
+_engine("functional", _functional)
 _engine("rtl", _rtl)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Session:
         source: The float model, where it is not where it was when the model was compressed.
         overlay: For the engines "functional" and "rtl": a name of `tf2.arch.NAMED` or an
             OverlayConfig; default "ecp5-85k".
+        progress: Told what a simulation is at, and its share done.
 
     Raises:
         EngineError: There is no such engine, or it cannot run this model.
@@ -50,8 +52,9 @@ class Session:
         threads: int = 0,
         source: str | Path | Graph | None = None,
         overlay: str | OverlayConfig | None = None,
+        progress: Callable[[str, float], None] | None = None,
     ) -> None:
-        target = target_of(model, source, overlay)
+        target = replace(target_of(model, source, overlay), progress=progress)
         self.engine = engine
         self.compressed = target.compressed
         self._executable = make_executable(engine, target, threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Target:
         folder: Where the ``.tf2`` file lies; its source may lie there too.
         source: A float model or its path: the one to run, or the source of ``compressed``.
         overlay: What engines of the array run it on; a name of `tf2.arch.NAMED` or a configuration.
+        progress: Told what engines that take long are at, and its share done.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Target:
     folder: Path | None = None
     source: str | Graph | None = None
     overlay: str | OverlayConfig | None = None
+    progress: Callable[[str, float], None] | None = None
 
 
 def target_of(
