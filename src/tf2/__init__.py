@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         evaluate,
         export_onnx,
         inspect_model,
+        train,
     )
     from tf2.importers import load_model
     from tf2.model_file import CompressedModel, CompressionSettings
@@ -54,6 +55,7 @@ _HOMES = {
     "inspect_model": ("tf2.flow", "inspect_model"),
     "load": ("tf2.model_file", "read_model"),
     "load_model": ("tf2.importers", "load_model"),
+    "train": ("tf2.flow", "train"),
 }
 
 __all__ = [
@@ -76,6 +78,7 @@ __all__ = [
     "inspect_model",
     "load",
     "load_model",
+    "train",
 ]
 
 

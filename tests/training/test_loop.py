@@ -46,15 +46,16 @@ class Blobs(torch.utils.data.Dataset):
 def trainer(settings: TrainingSettings = SETTINGS, *, data=None, **options) -> Trainer:
     torch.set_num_threads(1)
     data = data or Blobs()
-    start = begun(options.pop("keep", ()), settings.starts_compensated)
+    start = begun(options.pop("keep", ()), settings.starts_compensated, settings.window)
     return Trainer(start, settings, UserDataset(data), join("cpu"), **options)
 
 
 @functools.cache
-def begun(keep: tuple[str, ...], compensated: bool) -> Start:
+def begun(keep: tuple[str, ...], compensated: bool, window: str) -> Start:
     graph = small_network(np.random.default_rng(1))
     settings = CompressionSettings(rows=400, keep=keep)
-    return start_of(graph, [{"x": Blobs().x[:32]}], settings, compensated=compensated)
+    batches = [{"x": Blobs().x[:32]}]
+    return start_of(graph, batches, settings, compensated=compensated, window=window)
 
 
 def weights(done: Trainer) -> dict[str, np.ndarray]:

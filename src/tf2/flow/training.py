@@ -223,7 +223,7 @@ def _training_set(
     if returned is not None:
         canonical = canonicalize(graph).graph
         check_classes(classes, canonical.types[returned[0]].size)
-    return samples, training_set(samples, classes, training.augment)
+    return samples, training_set(samples, classes, training.augment, training.view_area)
 
 
 def _calibration(

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from tf2.data import Preprocessing, Samples
-from tf2.data.augmentation import random_view
+from tf2.data.augmentation import AREA, random_view
 from tf2.data.samples import ImageSource
 from tf2.errors import DataError, TrainingError
 
@@ -51,14 +51,22 @@ class Photographs:
         source: The images.
         labels: The class of each, (N,).
         augment: See `tf2.training.settings`.
+        view_area: See there.
     """
 
-    def __init__(self, source: ImageSource, labels: NDArray[np.int64], augment: str) -> None:
+    def __init__(
+        self,
+        source: ImageSource,
+        labels: NDArray[np.int64],
+        augment: str,
+        view_area: float = AREA[0],
+    ) -> None:
         self._source = source
         self._recipe: Preprocessing = source.preprocessing
         self._exact = source.preprocessing.model_copy(update={"keep_exact_size": True})
         self._labels = torch.from_numpy(labels)
         self._augment = augment
+        self._area = (view_area, 1.0)
         self._cache: dict[int, NDArray[np.uint8]] = {}
         self._cached_bytes = 0
         gain, offset = source.preprocessing.affine()
@@ -82,7 +90,7 @@ class Photographs:
         if how == "auto":
             how = "crop" if stored and max(image.shape[:2]) <= SMALL else "view"
         if how == "view":
-            image = random_view(image, size or image.shape[:2], rng)
+            image = random_view(image, size or image.shape[:2], rng, area=self._area)
         elif how == "crop":
             image = _shifted(image, rng)
         if how in ("crop", "flip") and rng.random() < 0.5:
@@ -163,14 +171,16 @@ class UserDataset:
         return inputs, targets
 
 
-def training_set(samples: Samples, labels: NDArray[np.int64], augment: str) -> TrainingSet:
+def training_set(
+    samples: Samples, labels: NDArray[np.int64], augment: str, view_area: float = AREA[0]
+) -> TrainingSet:
     """Return labelled samples as a training set; photographs are varied as ``augment`` says."""
     if len(labels) != len(samples):
         raise DataError(f"{len(labels)} labels for {len(samples)} samples")
     source = samples.photographs
     if source is None:
         return PreparedSamples(samples, labels)
-    return Photographs(source, labels, augment)
+    return Photographs(source, labels, augment, view_area)
 
 
 def check_classes(labels: NDArray[np.int64], classes: int) -> None:

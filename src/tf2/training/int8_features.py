@@ -40,6 +40,9 @@ class FeaturePlan:
     factors: Mapping[str, float] = field(default_factory=dict)
 
 
+ROUNDER = 1.5 * 2.0**23
+"""Float32 numbers of this size are whole, and stay so 2**22 up and down."""
+
 FLOAT = FeaturePlan()
 """No bytes anywhere."""
 
@@ -98,14 +101,17 @@ def as_bytes(x: Tensor, feature: Feature) -> Tensor:
 class _StraightThrough(torch.autograd.Function):
     """clamp(round_half_even(x * scale), low, high) / scale.
 
-    Seven times faster than torch.fake_quantize_per_tensor_affine on a CPU.
+    About as fast as ReLU; torch.fake_quantize_per_tensor_affine takes several times longer.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float, low: float, high: float) -> Tensor:
         ctx.save_for_backward(x)
         ctx.bounds = (low / scale, high / scale)
-        return x.mul(scale).round_().clamp_(low, high).mul_(1.0 / scale)
+        if x.dtype != torch.float32:
+            return x.mul(scale).round_().clamp_(low, high).mul_(1.0 / scale)
+        # Of a sum with ROUNDER, float32 keeps whole steps only: rounded half to even.
+        return x.clamp(*ctx.bounds).add_(ROUNDER / scale).sub_(ROUNDER / scale)
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:

@@ -41,6 +41,7 @@ class TrainingSettings(BaseModel):
         augment: "view": random resized crops; "crop": shifted by an eighth of the size; both
             mirrored at random; "flip": only that; "auto": crop for images of up to 64 pixels
             stored at the network's size, else view; "none".
+        view_area: Least share of the image that a random view shows.
         amp: "bf16" computes layers in bfloat16, "off" in float32; "auto": bf16 where the
             processor has instructions for it.
         seed: Of every random choice.
@@ -68,6 +69,7 @@ class TrainingSettings(BaseModel):
     distill: float = Field(default=0.0, ge=0, le=1)
     temperature: float = Field(default=4.0, gt=0)
     augment: Literal["auto", "none", "flip", "crop", "view"] = "auto"
+    view_area: float = Field(default=0.25, gt=0, le=1)
     amp: Literal["auto", "bf16", "off"] = "auto"
     seed: int = Field(default=0, ge=0)
 
