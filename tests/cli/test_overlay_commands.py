@@ -69,6 +69,15 @@ def test_the_functional_engine_gives_the_same_answers_as_int(tf2, work):
     assert answers[0] == answers[1]
 
 
+def test_compare_holds_two_engines_together_to_the_bit(tf2, work):
+    code, out, error = tf2(
+        "compare", "colors.tf2", "--data", "photos", "--engine", "functional", "--against", "int",
+        "--overlay", "test-small", "--samples", "2",
+    )  # fmt: skip
+    assert code == 0, error
+    assert "all the same" in out
+
+
 @needs_compiler
 def test_profile_shows_the_counters_of_the_rtl_and_a_waveform(tf2, work):
     code, out, error = tf2(

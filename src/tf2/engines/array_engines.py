@@ -61,12 +61,9 @@ class ArrayExecutable:
             EngineError: A value does not exist on the array: its layer goes on with what follows.
         """
         wanted = tuple(names)
-        if self._inspector is None or self._inspector[0] != wanted:
-            compiled = compile_graph(self.graph, self._device.config, watch=wanted)
-            runner = CompiledRunner(compiled, self._run_program, threads=self._threads)
-            self._inspector = (wanted, runner)
+        runner = self._inspecting(wanted)
         self.reports = []
-        seen = self._inspector[1](feeds, wanted)
+        seen = runner(feeds, wanted)
         missing = [name for name in wanted if name not in seen]
         if missing:
             raise EngineError(
@@ -74,6 +71,26 @@ class ArrayExecutable:
                 "on with the operator behind it"
             )
         return seen
+
+    def visible(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the names that `values` can give; fused layers keep theirs."""
+        wanted = tuple(names)
+        given = {
+            name
+            for segment in self._inspecting(wanted).compiled.segments
+            for name in (
+                segment.outputs if isinstance(segment, ArraySegment) else segment.graph.outputs
+            )
+        }
+        return tuple(name for name in wanted if name in given)
+
+    def _inspecting(self, wanted: tuple[str, ...]) -> CompiledRunner:
+        """Return a runner of programs that also store the values, kept for the next batch."""
+        if self._inspector is None or self._inspector[0] != wanted:
+            compiled = compile_graph(self.graph, self._device.config, watch=wanted)
+            runner = CompiledRunner(compiled, self._run_program, threads=self._threads)
+            self._inspector = (wanted, runner)
+        return self._inspector[1]
 
     def _run_program(self, segment: ArraySegment, arena: NDArray[np.uint8]) -> None:
         self.reports.append(self._device.run(segment.program, arena))

@@ -49,6 +49,10 @@ class GraphExecutable:
             self._inspector = (wanted, runner)
         return self._inspector[1](feeds)
 
+    def visible(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the names: every value can be seen."""
+        return tuple(names)
+
 
 def integer_engine(target: Target, threads: int) -> GraphExecutable:
     """Return the integer network; exact against `tf2.numerics`.

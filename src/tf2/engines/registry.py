@@ -30,6 +30,10 @@ class Executable(Protocol):
         """Return any values of the graph for one batch, features as int8 bytes; may be slow."""
         ...
 
+    def visible(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the graph's values that `values` can give here."""
+        ...
+
 
 EngineFactory = Callable[[Target, int], Executable]
 """From what to run and the number of threads (0: all) to something that runs."""

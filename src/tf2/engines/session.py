@@ -118,6 +118,10 @@ class Session:
             raise EngineError(f"the graph has no value {unknown[0]!r}")
         return self._executable.values(checked_feeds(self.graph, feeds), wanted)
 
+    def visible(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return those of the graph's values that `values` can give: all, but on the array."""
+        return self._executable.visible(names)
+
     def open_images(self, images: Sequence[str | os.PathLike[str]]) -> Samples:
         """Return image files as samples, to be prepared as the model wants them when asked for.
 

@@ -2,11 +2,14 @@
 
 from tf2.evaluation.accuracy import Accuracy, PairedAccuracy, accuracy, paired_accuracy
 from tf2.evaluation.compare import Comparison, Level, ValueDifference, compare, matching_values
+from tf2.evaluation.differences import Difference, ExactComparison, exact_differences
 from tf2.evaluation.scores import Ranks, class_scores, ranks, top_classes
 
 __all__ = [
     "Accuracy",
     "Comparison",
+    "Difference",
+    "ExactComparison",
     "Level",
     "PairedAccuracy",
     "Ranks",
@@ -14,6 +17,7 @@ __all__ = [
     "accuracy",
     "class_scores",
     "compare",
+    "exact_differences",
     "matching_values",
     "paired_accuracy",
     "ranks",

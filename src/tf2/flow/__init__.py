@@ -2,7 +2,7 @@
 
 from tf2.flow.accuracy_target import AccuracyTarget
 from tf2.flow.compressing import compress
-from tf2.flow.evaluating import compare, evaluate
+from tf2.flow.evaluating import compare, compare_exactly, evaluate
 from tf2.flow.exporting import export_onnx, with_feature_inputs
 from tf2.flow.importing import Check, ImportReport, inspect_model
 from tf2.flow.overlays import (
@@ -27,6 +27,7 @@ __all__ = [
     "Prediction",
     "classify",
     "compare",
+    "compare_exactly",
     "compile_model",
     "compress",
     "estimate",

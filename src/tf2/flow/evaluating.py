@@ -8,10 +8,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from tf2.arch import OverlayConfig
 from tf2.data import Samples
 from tf2.engines import Session
 from tf2.errors import EngineError
-from tf2.evaluation import Accuracy, Comparison, PairedAccuracy, accuracy, paired_accuracy
+from tf2.evaluation import (
+    Accuracy,
+    Comparison,
+    ExactComparison,
+    PairedAccuracy,
+    accuracy,
+    exact_differences,
+    paired_accuracy,
+)
 from tf2.evaluation import compare as compare_levels
 from tf2.flow.places import open_labels, open_samples
 from tf2.ir import Graph
@@ -119,6 +128,40 @@ def compare(
         reference, session, data.take(samples, seed), limit_db=limit_db, progress=progress
     )
     return _without_scaled(result) if session.compressed.manifest.settings.per_channel else result
+
+
+def compare_exactly(
+    model: ModelLike,
+    data: str | Path | Samples,
+    *,
+    engine: str = "rtl",
+    against: str = "int",
+    overlay: str | OverlayConfig | None = None,
+    samples: int = 1,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> ExactComparison:
+    """Return where two integer engines differ, element by element.
+
+    Args:
+        model: A compressed model or its file.
+        data: Samples; no labels needed.
+        engine: The level that is looked at: "functional", "rtl" or "int".
+        against: The reference.
+        overlay: Of engines of the array.
+        samples: How many to draw.
+        seed: Of the draw.
+        progress: Told what is done.
+
+    Raises:
+        DataError: Samples cannot be used.
+        EngineError: An engine cannot run the model.
+    """
+    reference = Session(model, against, overlay=overlay, progress=progress)
+    other = Session(model, engine, overlay=overlay, progress=progress)
+    if not isinstance(data, Samples):
+        data = open_samples(data, reference.preprocessing, reference.graph)
+    return exact_differences(reference, other, data.take(samples, seed), progress=progress)
 
 
 def _without_scaled(result: Comparison) -> Comparison:
