@@ -1,0 +1,119 @@
+"""A run: all parts of the twin, cycle by cycle, over what nothing moves in at once."""
+
+from __future__ import annotations
+
+from tf2.errors import DeviceError
+from tf2.isa.instructions import Layer
+from tf2.isa.program import Program
+from tf2.sim.cycle_model.array import Array
+from tf2.sim.cycle_model.control import Control
+from tf2.sim.cycle_model.features import Loads, Stores
+from tf2.sim.cycle_model.filters import Filters
+from tf2.sim.cycle_model.memory import Memory, ReadMaster
+from tf2.sim.device import Counters, RunReport, layer_records
+from tf2.sim.simulation import DdrSettings
+
+
+def estimate_run(program: Program, ddr: DdrSettings) -> RunReport:
+    """Return what `tf2.sim.rtl` would report of a run, but for random stalls.
+
+    Args:
+        program: One that `tf2.isa.verify` accepts.
+        ddr: The memory; faults and stalls are left out.
+
+    Raises:
+        DeviceError: The program waits for what never comes.
+    """
+    return _Run(program, ddr).report()
+
+
+class _Run:
+    """The parts, in the order in which they see each other's cycle: who reads before who writes."""
+
+    def __init__(self, program: Program, ddr: DdrSettings) -> None:
+        self._program = program
+        self._memory = Memory(ddr)
+        self._control = Control(program)
+        self._array = Array(program.config)
+        self._loads = Loads(program.config)
+        self._stores = Stores(program.config)
+        self._filters = Filters(program)
+        # As the overlay's: a lower one goes first.
+        self._reads = ReadMaster((self._control.code, self._loads.reader, self._filters.reader))
+        self._marks: list[Counters] = []
+
+    def report(self) -> RunReport:
+        """Run to the end."""
+        program, now = self._program, 0
+        kinds = [type(i) for i in program.instructions]
+        layers = kinds.count(Layer)
+        transfers = len(kinds) - layers - 1
+        control, done = self._control, self._control.done
+        while True:
+            ended = control.ended is not None and now >= control.ended
+            if ended and done.layers == layers and done.loads + done.stores == transfers:
+                break
+            moved = self._step(now) or not now  # in the first one readers take their stretches
+            now = now + 1 if moved else self._skip(now)
+        self._step(now)
+        total = self._counters(now)
+        return RunReport(total=total, layers=layer_records(program, self._marks))
+
+    def _step(self, now: int) -> bool:
+        """Let one cycle pass; return whether anything moved."""
+        memory, control, array, reads = self._memory, self._control, self._array, self._reads
+        arrived, wvalid = reads.arrived, self._stores.master.wvalid
+        asked, moved = reads.ask(now, memory)
+        layer_done = array.ends == now
+        layer = None
+        if layer_done or array.idle:
+            layer = control.next_layer()
+            if layer_done:
+                array.finish(now)
+            if layer is not None:
+                array.take(now, layer)
+                moved = True
+        elif array.step(now, self._filters.loaded):
+            moved = True
+        moved |= control.step(now, arrived=arrived is control.code, layer_taken=layer is not None)
+        offers = self._loads.offers
+        moved |= self._loads.step(now, control, array.port, arrived=arrived is self._loads.reader)
+        written, stored = self._stores.step(now, control, array.port, memory, port_taken=offers)
+        moved |= stored
+        moved |= self._filters.step(
+            now, array, control.blocks, arrived=arrived is self._filters.reader
+        )
+        reads.answer(memory)
+        moved |= memory.rvalid or arrived is not None
+        moved |= memory.step(now, asked, written, wvalid=wvalid)
+        return self._count(now, layer_done=layer_done) or moved
+
+    def _count(self, now: int, *, layer_done: bool) -> bool:
+        done = self._control.done
+        done.layers += layer_done
+        done.loads += self._loads.done
+        done.stores += self._stores.done
+        if layer_done:
+            self._marks.append(self._counters(now))
+        return layer_done or self._loads.done or self._stores.done
+
+    def _counters(self, now: int) -> Counters:
+        """Return what was counted up to and with a cycle."""
+        array = self._array
+        return Counters(
+            cycles=now + 1,
+            busy=array.busy,
+            stall_filter=array.stalled,
+            waiting=array.waiting(now),
+            ddr_read_beats=self._reads.beats,
+            ddr_write_beats=self._stores.master.beats,
+        )
+
+    def _skip(self, now: int) -> int:
+        """Return the next cycle in which anything can move, and be there."""
+        changes = (self._memory.next_change(now), self._array.next_change(now))
+        later = max(now + 1, min((time for time in changes if time is not None), default=0))
+        if later == now + 1 and all(time is None for time in changes):
+            raise DeviceError("the program waits for what never comes")
+        self._memory.pass_over(later - now - 1)
+        return later
