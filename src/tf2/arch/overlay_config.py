@@ -94,6 +94,14 @@ class OverlayConfig:
         return -(-PARAMETER_BYTES * self.outputs // self.filter_word_bytes)
 
     @property
+    def parameter_slots(self) -> int:
+        """Blocks of parameters held on chip: so many groups of outputs may be loaded ahead.
+
+        Enough that the parameters of blocks of 32 words last as long as the Filter Cache.
+        """
+        return max(8, self.filter_words // 32)
+
+    @property
     def row_bytes(self) -> int:
         """Bytes of a row of the Feature Buffer."""
         return self.pixels * self.inputs

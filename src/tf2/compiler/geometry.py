@@ -18,7 +18,8 @@ from tf2.compiler.ops import Conv, MaxPart, SumPart
 from tf2.errors import CompileError
 from tf2.isa import InputMap, Kernel, Layer, OutputMap, Pool, Residual
 from tf2.isa.filters import block_bytes
-from tf2.isa.walk import POOL_CYCLES, walk
+from tf2.isa.timing import START, pipeline_cycles
+from tf2.isa.walk import walk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,21 +343,23 @@ def _pool(conv: Conv, region: Region, far: Reach) -> Pool | None:
     )
 
 
-LAYER_CYCLES = 45
-"""Cycles from the end of a layer's last group to the first of the next."""
-
-
 def layer_cycles(layer: Layer, config: OverlayConfig) -> int:
     """Return the cycles of a layer: those of the array, or of its filters' way from DDR."""
-    array = layer.groups * _interval(layer, config)
+    interval, segments = _interval(layer, config)
     filters = -(-block_bytes(layer.kernel.length, config) // config.ddr_bytes)
-    return layer.out_groups * max(array, filters) + LAYER_CYCLES
+    issues = layer.out_groups * max(layer.groups * interval, filters)
+    behind = pipeline_cycles(layer, config, segments) - (interval - layer.kernel.length) - 1
+    return START + issues + behind
 
 
-def _interval(layer: Layer, config: OverlayConfig) -> int:
-    """Return `Walk.interval`, at once where the filters of a group take longest by far."""
+def _interval(layer: Layer, config: OverlayConfig) -> tuple[int, int]:
+    """Return `Walk.interval` and `segments`, at once where a group's filters take longest by far.
+
+    The second is then taken for 1.
+    """
     rows = (layer.lanes - 1) // layer.raster_width + 2
-    most = max(POOL_CYCLES, rows * (4 if layer.raw else 1) + 1, config.post_beats)
+    most = max(rows * (4 if layer.raw else 1) + 1, config.post_beats)
     if (layer.pool is None or layer.pool.kind == "max") and layer.kernel.length >= most:
-        return layer.kernel.length
-    return walk(layer, config).interval
+        return layer.kernel.length, 1
+    walked = walk(layer, config)
+    return walked.interval, walked.segments

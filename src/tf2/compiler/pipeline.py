@@ -18,7 +18,6 @@ from tf2.compiler.compiled import (
     Segment,
 )
 from tf2.compiler.fuse import fuse
-from tf2.compiler.geometry import layer_cycles
 from tf2.compiler.legalize import legalize
 from tf2.compiler.ops import ArrayGraph, Conv, SumPart
 from tf2.compiler.pack_first import PackedInput, pack_first
@@ -32,6 +31,7 @@ from tf2.compiler.weights import terms_needed
 from tf2.ir import Graph, Node
 from tf2.isa import Layer
 from tf2.isa.program import Program
+from tf2.isa.timing import layer_cycles
 
 STORE_CYCLES = 400
 """Cycles to store an output from which on it may be worth to store it in stripes."""

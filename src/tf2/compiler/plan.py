@@ -14,11 +14,13 @@ from math import gcd
 from tf2.arch import OverlayConfig
 from tf2.compiler.facts import Facts, facts_of
 from tf2.compiler.geometry import (
-    LAYER_CYCLES,
     Grid,
     build_layer,
     layer_cycles,
+    overhang,
+    reach,
 )
+from tf2.compiler.growing import growing_spans
 from tf2.compiler.memory import Need, assign_rows, peak
 from tf2.compiler.ops import ArrayGraph, Conv, SumPart
 from tf2.compiler.pack_first import PackedInput
@@ -47,6 +49,8 @@ class Plan:
         facts: Of layers.
         pitch: Of storages.
         ported: Inputs that the host lays down stripe by stripe; one layer reads each.
+        growing: Inputs that lie on chip as a whole, loaded a few rows at a time before each stripe
+            of the layer that reads them.
         spilled: Storages in DDR.
         stripes: Of layers.
         slots: Stripes of a streamed map that are on chip at once, by layer.
@@ -61,6 +65,7 @@ class Plan:
     facts: Mapping[str, Facts]
     pitch: dict[str, int] = field(default_factory=dict)
     ported: frozenset[str] = frozenset()
+    growing: frozenset[str] = frozenset()
     spilled: set[str] = field(default_factory=set)
     stripes: dict[str, tuple[Stripe, ...]] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
@@ -91,6 +96,11 @@ class Plan:
         """Return the rows of a storage that lies on chip as a whole."""
         rows = self.words(storage) * self.plane_rows(storage, storage.size[1])
         return storage.size[0] * rows * (4 if storage.sums else 1)
+
+    def rows_of_plane(self, storage: Storage, span: Span) -> tuple[int, int]:
+        """Return the rows of a plane in which rows of the map lie, and the one after the last."""
+        pitch, p = self.pitch[storage.name], self.config.pixels
+        return span[0] * pitch // p, -(-span[1] * pitch // p)
 
     def stripe_rows(self, storage: Storage, words: int, count: int) -> int:
         """Return the rows of that many rows, or slices, of a map with that many words."""
@@ -287,25 +297,80 @@ def _settled(plan: Plan) -> Plan:
     """Choose as large stripes as fit, and assign rows."""
     for conv in plan.graph.convs:
         _lower_slots(plan, conv)
-    at = {conv.name: i for i, conv in enumerate(plan.graph.convs)}
     for conv in plan.graph.convs:
         if not _streams(plan, conv):
             continue
-        others = [n for n in plan.needs() if not n.name.startswith(f"{conv.name}/")]
-        free = plan.config.feature_rows - peak(others, len(plan.graph.convs))[at[conv.name]]
-        _best_stripes(plan, conv, free)
+        free = _free(plan, conv)
+        cycles = _best_stripes(plan, conv, free)
+        _grow(plan, conv, free, cycles)
     while True:
         try:
             plan.rows = assign_rows(plan.needs(), plan.config.feature_rows)
         except DoesNotFitError as error:
-            if not _shrink(plan):
+            if not _ungrow(plan) and not _shrink(plan):
                 raise DoesNotFitError(f"{plan.graph.convs[0].name!r}...: {error}") from error
         else:
             return plan
 
 
-def _best_stripes(plan: Plan, conv: Conv, free: int) -> None:
-    """Choose the number of stripes that takes the fewest cycles among those that fit."""
+def _grow(plan: Plan, conv: Conv, free: int, cycles: float) -> None:
+    """Let an input lie on chip as a whole and grow there, where it fits and takes fewer cycles."""
+    name = conv.source
+    storage = plan.storage(name)
+    others = [value for value in (conv.target, *conv.reads) if value != name]
+    if name not in plan.ported or conv.add is not None or any(map(plan.streamed, others)):
+        return
+    if max(conv.size[0], storage.size[0]) > 1 or plan.whole_rows(storage) > free:
+        return
+    if any(len(stripe.regions) > 1 for stripe in plan.stripes[conv.name]):
+        return
+    size, words = plan.facts[conv.name].source.size, plan.words(storage)
+    known: dict[tuple[int, int, tuple[int, int]], int] = {}
+
+    def loaded(row: int) -> int:
+        last = cut(conv, size, [(0, row)])[0].source[1]
+        rows = words * plan.rows_of_plane(storage, (0, last))[1]
+        return LOAD_LATENCY + rows * plan.config.row_beats
+
+    def taken(span: Span) -> int:
+        stripe = cut(conv, size, [span])[0]
+        region = stripe.regions[0]
+        far = reach(conv, region, size)
+        key = (region.end - region.begin, far.end - far.begin,
+               overhang(conv, far.begin, far.end, region))  # fmt: skip
+        if key not in known:
+            known[key] = stripe_cycles(plan, conv, stripe, 0)
+        return known[key]
+
+    spans, end = growing_spans(extent(conv), loaded, taken)
+    if end < cycles:
+        plan.ported -= {name}
+        plan.growing |= {name}
+        plan.stripes[conv.name] = cut(conv, size, spans)
+        plan.slots[conv.name] = 1
+
+
+def _ungrow(plan: Plan) -> bool:
+    """Let an input pass stripe by stripe again."""
+    for name in sorted(plan.growing):
+        plan.growing -= {name}
+        plan.ported |= {name}
+        conv = next(conv for conv in plan.graph.convs if conv.source == name)
+        _lower_slots(plan, conv)
+        _best_stripes(plan, conv, _free(plan, conv))
+        return True
+    return False
+
+
+def _free(plan: Plan, conv: Conv) -> int:
+    """Return the rows that stripes of a layer may take."""
+    others = [n for n in plan.needs() if not n.name.startswith(f"{conv.name}/")]
+    at = plan.graph.convs.index(conv)
+    return plan.config.feature_rows - peak(others, len(plan.graph.convs))[at]
+
+
+def _best_stripes(plan: Plan, conv: Conv, free: int) -> float:
+    """Choose the number of stripes that takes the fewest cycles among those that fit: these."""
     best: tuple[float, int, int] | None = None
     most = min(extent(conv), MOST_STRIPES)
     counts = [*range(1, most + 1), extent(conv)]
@@ -320,6 +385,7 @@ def _best_stripes(plan: Plan, conv: Conv, free: int) -> None:
             best = (cycles, count, slots)
     assert best is not None  # the smallest stripes fit, or the map would not be where it is
     _set_stripes(plan, conv, best[1], best[2])
+    return best[0]
 
 
 def _cycles(plan: Plan, conv: Conv, *, overlaps: bool) -> float:
@@ -380,7 +446,7 @@ def stripe_cycles(plan: Plan, conv: Conv, stripe: Stripe, number: int) -> int:
             added_part=facts.added_part, out_groups=facts.out_groups,
         )  # fmt: skip
     except CompileError:
-        return LAYER_CYCLES + (1 << 40)
+        return 1 << 40
     return layer_cycles(layer, plan.config)
 
 

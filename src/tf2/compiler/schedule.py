@@ -6,7 +6,7 @@ stores right behind the layer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tf2.compiler.geometry import Grid, build_layer, reach
 from tf2.compiler.hazards import Draft, Rows
@@ -48,7 +48,7 @@ class _Scheduler:
         self.out = Schedule()
         self.spilled: dict[str, int] = {}
         self.ports: dict[tuple[str, int], int] = {}
-        self.last_write: dict[str, int] = {}
+        self.grown: dict[str, int] = {}
 
     def run(self) -> Schedule:
         plan, convs = self.plan, self.plan.graph.convs
@@ -194,7 +194,8 @@ class _Scheduler:
     # Transfers
 
     def _load_whole(self, name: str) -> None:
-        if (name, 0) not in self.ports or name not in self.plan.graph.inputs:
+        growing = name in self.plan.growing
+        if (name, 0) not in self.ports or name not in self.plan.graph.inputs or growing:
             return
         rows = self.plan.whole_rows(self.plan.storages[name])
         self._load(name, self.ports[name, 0], self.plan.rows[name], rows)
@@ -231,7 +232,25 @@ class _Scheduler:
             while loaded < min(number + ahead + 1, len(stripes)):
                 self._load_stripe(conv, loaded, stripes[loaded])
                 loaded += 1
+            if conv.source in self.plan.growing:
+                self._grow(conv.source, stripe.source[1])
             self._stripe(conv, number, stripe)
+
+    def _grow(self, value: str, end: int) -> None:
+        """Load the rows of each word's plane that are missing up to a row of the map."""
+        plan = self.plan
+        storage = plan.storage(value)
+        plane = plan.plane_rows(storage, storage.size[1])
+        begin, stop = self.grown.get(value, 0), plan.rows_of_plane(storage, (0, end))[1]
+        self.grown[value] = stop
+        words = plan.words(storage)
+        if stop - begin == plane:
+            words, begin, stop = 1, 0, words * plane
+        for word in range(words if stop > begin else 0):
+            row = word * plane + begin
+            address = self._row_address(self.ports[storage.name, 0], row)
+            name = f"{value}[{begin}:{stop}, {word}]"
+            self._load(name, address, plan.rows[storage.name] + row, stop - begin)
 
     def _slot(self, conv: Conv, role: str, number: int) -> tuple[int, int]:
         """Return (first row, rows) of the slot that a stripe takes."""
@@ -269,6 +288,8 @@ class _Scheduler:
         source, read = self._grid(conv, conv.source, "source", number, stripe)
         target, write = self._grid(conv, conv.target, "target", number, stripe)
         reads = [read]
+        if conv.source in plan.growing:
+            source, reads = self._grown_grid(conv.source, source, stripe.source)
         added = None
         if conv.add is not None:
             added, also = self._grid(conv, conv.add.operand, "added", number, stripe)
@@ -327,6 +348,14 @@ class _Scheduler:
             pitch=words * pitch, first=span[0], height=count,
         )  # fmt: skip
         return grid, touched
+
+    def _grown_grid(self, value: str, grid: Grid, span: Span) -> tuple[Grid, list[Rows]]:
+        """Return where the rows of a growing map lie that are there, and those that are read."""
+        storage = self.plan.storage(value)
+        begin, end = self.plan.rows_of_plane(storage, span)
+        planes = [grid.base_row + w * grid.plane_rows for w in range(self.plan.words(storage))]
+        there = replace(grid, height=span[1])
+        return there, [(plane + begin, plane + end) for plane in planes]
 
     def _store_stripe(self, conv: Conv, number: int, span: Span) -> None:
         """Store a stripe: in one go, or row by row where other layers write the same map."""

@@ -49,12 +49,11 @@ def layer_cycles(layer: Layer, config: OverlayConfig) -> int:
     """
     w = walk(layer, config)
     last_issue = START + issue_cycles(layer, config) - (w.interval - layer.kernel.length) - 1
-    return last_issue + _pipeline_cycles(layer, config)
+    return last_issue + pipeline_cycles(layer, config, w.segments)
 
 
-def _pipeline_cycles(layer: Layer, config: OverlayConfig) -> int:
-    """Return the cycles from the last issue to the last write."""
-    segments = walk(layer, config).segments
+def pipeline_cycles(layer: Layer, config: OverlayConfig, segments: int) -> int:
+    """Return the cycles from the last issue to the last write, of so many `Walk.segments`."""
     cycles = _READ + _MULTIPLY + _tree(config.inputs) + config.post_beats + _RESCALE + _WRITE
     if layer.pool is not None and layer.pool.kind == "sum":
         cycles += _SUM_POOL + _tree(config.pixels)
