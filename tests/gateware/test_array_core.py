@@ -13,10 +13,9 @@ from tf2.gateware.array_core import ArrayCore
 from tf2.gateware.feature_read import FeatureRead
 from tf2.gateware.feature_writer import FeatureWriter
 from tf2.gateware.finish import Finish
-from tf2.gateware.pe_array import PEArray
+from tf2.gateware.pe import PE
 from tf2.gateware.post_process import PostProcess
 from tf2.gateware.scheduler import Scheduler
-from tf2.gateware.signatures import PARAMETER_SLOTS
 from tf2.isa import InputMap, Kernel, Layer, OutputMap
 from tf2.isa.filters import block_bytes
 from tf2.isa.timing import layer_cycles
@@ -43,7 +42,7 @@ class Filters:
             for block in range(case.layer.out_groups):
                 data = case.filters[block * size : (block + 1) * size]
                 parameters = int.from_bytes(data[: 8 * config.outputs], "little")
-                self.queue.append(("parameters", slot % PARAMETER_SLOTS, parameters))
+                self.queue.append(("parameters", slot % config.parameter_slots, parameters))
                 slot += 1
                 at = config.parameter_words * config.filter_word_bytes
                 for _ in range(length):
@@ -53,7 +52,7 @@ class Filters:
 
     async def run(self, ctx, dut):
         modulus = 2 * self.config.filter_words
-        freed, slots = 0, PARAMETER_SLOTS
+        freed, slots = 0, self.config.parameter_slots
         at = 0
         while True:
             ctx.set(dut.filter_write.en, 0)
@@ -139,7 +138,7 @@ def test_many_random_layers_leave_these_bytes_on_every_shape(rng, name, rate, tr
 
 @pytest.mark.parametrize("config", NAMED.values(), ids=NAMED)
 def test_isa_timing_counts_the_stages_of_the_units(config):
-    multiply = PEArray(config, feature_latency=FeatureRead.LATENCY).latency
+    multiply = FeatureRead.LATENCY - PE.FEATURES_AFTER + PE.latency(config)
     plain = multiply + PostProcess.latency(config) + Finish.LATENCY + FeatureWriter.LATENCY
     layer = Layer(
         name="one position", kernel=Kernel(words=1), height=1, width=1, raster_height=1,

@@ -28,7 +28,10 @@ def spacing_of_bytes(layer, config):
 
 
 def beats_of(rng, layer, config, pauses):
-    """Return (cycles of inputs, (block, group, byte) by cycle, bytes (blocks, groups, 4, P, N))."""
+    """Return (cycles of inputs, (block, group, byte) by cycle, bytes (blocks, groups, 4, P, N)).
+
+    pauses: how often a group waits some cycles, by block.
+    """
     plain_raw = layer.raw and layer.pool is None
     times, at = {}, LOOKAHEAD
     for block in range(BLOCKS):
@@ -36,7 +39,7 @@ def beats_of(rng, layer, config, pauses):
             for byte in range(4 if plain_raw else 1):
                 times[at + byte * spacing_of_bytes(layer, config)] = (block, group, byte)
             at += walk(layer, config).interval + (
-                rng.integers(1, 9) if rng.random() < pauses else 0
+                rng.integers(1, 9) if rng.random() < pauses[block] else 0
             )
     shape = (BLOCKS, layer.groups, 4, config.pixels, config.outputs)
     octets = rng.integers(-128, 128, shape)
@@ -65,7 +68,7 @@ def run_layer(seed, name, *, pauses=0.2, **wanted):
     """Return (layer, config, octets, input times, write beats in order)."""
     rng, config = np.random.default_rng(seed), CONFIGS[name]
     layer = random_layer(rng, config, **wanted).layer
-    cycles, times, octets = beats_of(rng, layer, config, pauses)
+    cycles, times, octets = beats_of(rng, layer, config, (pauses,) * BLOCKS)
     return layer, config, octets, times, written(layer, config, cycles)
 
 
@@ -173,8 +176,8 @@ def test_a_fused_sum_is_written_once_a_raster_at_the_declared_latency(name, raw,
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6, 7, 8, 11, 16])
 @pytest.mark.parametrize(("pixels", "lanes"), [(5, 5), (4, 2)])
-def test_rows_narrower_than_a_group_and_any_wider_ones_are_pooled(rng, width, pixels, lanes):
-    """A line in the same group, in the one before, some groups before, at the least interval."""
+def test_rows_of_any_width_are_pooled_a_group_a_cycle(rng, width, pixels, lanes):
+    """A line in the same group, the one before, some groups before; then groups wait as well."""
     config = replace(CONFIGS["five pixels"], pixels=pixels, post_pixels=pixels)
     stride = pixels // lanes
     layer = Layer(
@@ -185,7 +188,8 @@ def test_rows_narrower_than_a_group_and_any_wider_ones_are_pooled(rng, width, pi
         pool=Pool(kind="max", size=3, pad_top=1, pad_left=1, height=9, width=width),
         output=OutputMap(base_row=0, plane_rows=40, step_y=width),
     )  # fmt: skip
-    cycles, times, octets = beats_of(rng, layer, config, 0)
+    assert walk(layer, config).interval == 1
+    cycles, times, octets = beats_of(rng, layer, config, (0, 0.5))
     record = written(layer, config, cycles)
     assert len(record) == len(times)
     for block in range(BLOCKS):

@@ -234,7 +234,7 @@ def _place(
     line_fits = (
         layer.pool is None
         or layer.pool.kind != "max"
-        or layer.raster_width // config.pixels + 2 <= config.pool_groups
+        or layer.raster_width // layer.lanes + 2 <= config.pool_groups
     )
     if not groups_by_fit or not line_fits:
         return None

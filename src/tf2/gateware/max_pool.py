@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from tf2.arch import OverlayConfig
 from tf2.gateware.bare import bare
 from tf2.gateware.pick import Pick
-from tf2.gateware.pipeline import delayed
+from tf2.gateware.pipeline import delayed, stages
 from tf2.gateware.ram import add_ram
 from tf2.gateware.raster import AT
 from tf2.gateware.shared_module import add_shared
@@ -23,12 +23,12 @@ class MaxPool(wiring.Component):
     """Give each lane the largest byte of the window that ends at its position.
 
     First along the row: the lanes before, and the last two of the group before. Then down the
-    columns, from a line buffer that holds, for each position, this maximum (1 tap high) and the one
-    a raster row above it. Windows of one tap give the bytes themselves. Positions outside of the
-    layer's map count as -128.
+    columns: this maximum a raster row above, and the one a row above that, each from a line buffer,
+    or past it where they belong to the group of the cycle before. Windows of one tap give the bytes
+    themselves. Positions outside of the layer's map count as -128.
 
-    Latency 4 cycles; initiation interval 1, but `isa.walk.POOL_CYCLES` from a group to one that
-    reads what it wrote; nothing stalls. The raster is less than ``pool_groups - 1`` groups wide.
+    Latency 4 cycles; initiation interval 1; nothing stalls. The raster is less than
+    ``pool_groups - 1`` groups wide.
 
     Members: cfg In: fields of the layer, constant while its groups are under way; valid, bytes In;
     at In: P x `AT` of the group; best Out: P x N bytes.
@@ -51,19 +51,18 @@ class MaxPool(wiring.Component):
         p = self._config.pixels
         self._platform = platform
         self._place_lanes(m)
+        self._count_groups(m)
         rows = [delayed(m, self.at[i].rows, 3, name=f"rows_{i}") for i in range(p)]
         # cycle 0: along the row
         across = self._across(m)
-        # cycle 1: one row up, in the same group or from the line buffer
-        reads, writes = self._line_buffer(m)
-        above = self._row_up(m, "above", across, [read.across for read in reads])
-        # cycle 2: two rows up is one row up from there; both go into the line buffer
-        across, stored = self._next(m, across), self._next(m, [read.above for read in reads])
-        for j in range(p):
-            m.d.comb += [writes[j].across.eq(across[j]), writes[j].above.eq(above[j])]
-        top = self._row_up(m, "top", above, stored)
+        # cycle 1: one row up
+        across_late = self._next(m, across)
+        above = self._row_up(m, "above", 1, across, across_late)
+        # cycle 2: two rows up is one row up from there
+        above_late = self._next(m, above)
+        top = self._row_up(m, "top", 2, above, above_late)
         # cycle 3: down the column
-        across, above = self._next(m, across), self._next(m, above)
+        across, above = self._next(m, across_late), above_late
         for i in range(p):
             best = self._largest(m, f"best_{i}", rows[i], across[i], above[i], top[i])
             m.d.comb += Value.cast(self.best[i]).eq(Value.cast(best))
@@ -74,7 +73,8 @@ class MaxPool(wiring.Component):
 
         That is lane ``i - line_bank`` of `line_groups` before, or where that is below 0, of the
         lanes that the layer uses, in the group before that. Seen from lane j: `_stays` where it is
-        read by a lane of the first kind.
+        read by a lane of the first kind; `_same_group`, `_group_before` where by one of its own
+        group, of the next.
         """
         p, cfg = self._config.pixels, self.cfg
         valid = [cfg[f"lane{i}_valid"] for i in range(p)]
@@ -83,6 +83,7 @@ class MaxPool(wiring.Component):
         self._source = [Signal(range(p), name=f"source_{i}", reset_less=True) for i in range(p)]
         self._stays = [Signal(name=f"stays_{i}", reset_less=True) for i in range(p)]
         self._same_group = [Signal(name=f"same_group_{i}", reset_less=True) for i in range(p)]
+        self._group_before = [Signal(name=f"group_before_{i}", reset_less=True) for i in range(p)]
         self._last = [Signal(name=f"last_{i}", reset_less=True) for i in range(p)]
         for i in range(p):
             stays = i + cfg.line_bank < lanes
@@ -91,8 +92,17 @@ class MaxPool(wiring.Component):
                 self._source[i].eq(i + back - cfg.line_bank),
                 self._stays[i].eq(stays),
                 self._same_group[i].eq(stays & (cfg.line_groups == 0)),
+                self._group_before[i].eq(cfg.line_groups == stays),
                 self._last[i].eq(lanes == i + 1),
             ]
+
+    def _count_groups(self, m: Module) -> None:
+        """Number the groups; `_valid`, `_group` by the cycles since the group came."""
+        group = Signal(range(self._config.pool_groups))
+        with m.If(self.valid):
+            m.d.sync += group.eq(group + 1)
+        self._valid = stages(m, self.valid, 3, reset=True, name="valid")
+        self._group = stages(m, group, 2, name="group")
 
     def _across(self, m: Module) -> list[Any]:
         """Return, a cycle later, the largest byte of each lane's taps along the row."""
@@ -118,40 +128,38 @@ class MaxPool(wiring.Component):
             for i in range(p)
         ]
 
-    def _line_buffer(self, m: Module) -> tuple[list[Any], list[Any]]:
-        """Return what is read, a cycle after its group, and what is to be written a cycle later."""
-        config, cfg = self._config, self.cfg
-        group = Signal(range(config.pool_groups))
-        with m.If(self.valid):
-            m.d.sync += group.eq(group + 1)
-        write_group = delayed(m, group, 2, name="write_group")
-        write = delayed(m, self.valid, 2, reset=True, name="write")
-        near, far = Signal.like(group, name="near"), Signal.like(group, name="far")
-        m.d.comb += [near.eq(group - cfg.line_groups), far.eq(group - cfg.line_groups - 1)]
-        shape = self.bytes[0].shape()
-        word = data.StructLayout({"across": shape, "above": shape})
-        reads, writes = [], []
-        for j in range(config.pixels):
-            written = bare(word, name=f"written_{j}")
-            read = add_ram(
+    def _row_up(
+        self, m: Module, name: str, cycle: int, group: list[Any], before: list[Any]
+    ) -> list[Any]:
+        """Return, a cycle later, what lies a raster row above each lane.
+
+        Args:
+            m: Where the line buffer is added.
+            name: Of what is returned.
+            cycle: In which a group's values are there, and are written into the line buffer.
+            group: The values.
+            before: Those of the cycle before: not readable yet where they are a group's.
+        """
+        row = bare(data.ArrayLayout(self.bytes[0].shape(), self._config.pixels), name=name)
+        near, far = (Signal.like(self._group[0], name=f"{name}_{n}") for n in ("near", "far"))
+        m.d.comb += [
+            near.eq(self._group[cycle - 1] - self.cfg.line_groups),
+            far.eq(near - 1),
+        ]
+        for j in range(self._config.pixels):
+            here = Value.cast(group[j])
+            stored = add_ram(
                 m,
-                f"line_{j}",
-                depth=config.pool_groups,
-                write_en=write,
-                write_address=write_group,
-                write_data=Value.cast(written),
+                f"{name}_line_{j}",
+                depth=self._config.pool_groups,
+                write_en=self._valid[cycle],
+                write_address=self._group[cycle],
+                write_data=here,
                 read_address=Mux(self._stays[j], near, far),
             )
-            reads.append(data.View(word, read))
-            writes.append(written)
-        return reads, writes
-
-    def _row_up(self, m: Module, name: str, group: list[Any], stored: list[Any]) -> list[Any]:
-        """Return, a cycle later, what lies a raster row above each lane: in its group or stored."""
-        row = bare(data.ArrayLayout(self.bytes[0].shape(), self._config.pixels), name=name)
-        for j, same in enumerate(self._same_group):
-            here, line = Value.cast(group[j]), Value.cast(stored[j])
-            m.d.comb += Value.cast(row[j]).eq(Mux(same, here, line))
+            passed = self._group_before[j] & self._valid[cycle + 1]
+            earlier = Mux(passed, Value.cast(before[j]), stored)
+            m.d.comb += Value.cast(row[j]).eq(Mux(self._same_group[j], here, earlier))
         return [self._picked(m, f"{name}_{i}", row, i) for i in range(self._config.pixels)]
 
     def _picked(self, m: Module, name: str, row: Any, i: int) -> data.View:

@@ -131,9 +131,6 @@ class Walk:
 SUM_DRAIN_CYCLES = 12
 """Cycles beyond N that a fused sum needs between the ends of two groups of outputs."""
 
-POOL_CYCLES = 3
-"""Cycles from a group to the next one that may read its line of a max pooling."""
-
 
 @lru_cache(maxsize=4096)
 def walk(layer: Layer, config: OverlayConfig) -> Walk:
@@ -361,7 +358,4 @@ def _interval(layer: Layer, config: OverlayConfig, write_cycles: int) -> int:
         port = 2 if layer.residual else 1
         return max(layer.kernel.length, config.post_beats, drain, port)
     port = write_cycles + (1 if layer.residual else 0)
-    line = 1
-    if layer.pool is not None and layer.pool.size > 1:
-        line = -(-POOL_CYCLES // max(1, layer.raster_width // layer.lanes))
-    return max(layer.kernel.length, config.post_beats, port, line)
+    return max(layer.kernel.length, config.post_beats, port)
