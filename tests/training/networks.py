@@ -37,7 +37,9 @@ class Builder:
         self.nodes.append(node)
         return name
 
-    def conv(self, x: str, out: int, kernel: int = 3, *, groups: int = 1, relu: bool = True) -> str:
+    def conv(
+        self, x: str, out: int, kernel: int = 3, *, groups: int = 1, then: str = "Relu"
+    ) -> str:
         n, c, h, w = self.shapes[x]
         label = f"c{len(self.nodes)}"
         scale = np.sqrt(2 / (c // groups * kernel**2))
@@ -45,7 +47,11 @@ class Builder:
         bias = self.constant(f"{label}.b", 0.1 * self.normal(out))
         pads = (kernel // 2,) * 4
         y = self.add("Conv", (x, weight, bias), (n, out, h, w), pads=pads, group=groups)
-        return self.add("Relu", (y,), (n, out, h, w)) if relu else y
+        if then == "PRelu":
+            slope = self.constant(f"{label}.slope", self._rng.uniform(-0.1, 0.4, (out, 1, 1)))
+            return self.add(then, (y, slope), (n, out, h, w))
+        attrs = {"alpha": 0.1} if then == "LeakyRelu" else {}
+        return self.add(then, (y,), (n, out, h, w), **attrs) if then else y
 
     def finished(self, y: str) -> Graph:
         types = {name: TensorType(FLOAT32, shape) for name, shape in self.shapes.items()}
@@ -65,12 +71,12 @@ def small_network(rng: Rng, *, softmax: bool = False) -> Graph:
     """Residual block, depthwise layer, max pool, concat, average pool, fully connected layer."""
     net = Builder(rng)
     a = net.conv("x", 8)
-    b = net.conv(net.conv(a, 8), 8, relu=False)
+    b = net.conv(net.conv(a, 8, then="PRelu"), 8, then="")
     total = net.add("Relu", (net.add("Add", (a, b), (1, 8, SIZE, SIZE)),), (1, 8, SIZE, SIZE))
     pooled = net.add(
         "MaxPool", (total,), (1, 8, SIZE // 2, SIZE // 2), kernel_shape=(2, 2), strides=(2, 2)
     )
-    deep = net.conv(net.conv(pooled, 8, groups=8), 12, 1)
+    deep = net.conv(net.conv(pooled, 8, groups=8, then="LeakyRelu"), 12, 1)
     both = net.add("Concat", (net.conv(pooled, 4, 1), deep), (1, 16, 4, 4), axis=1)
     mean = net.add("AveragePool", (both,), (1, 16, 2, 2), kernel_shape=(2, 2), strides=(2, 2))
     flat = net.add("Flatten", (mean,), (1, 64), axis=1)

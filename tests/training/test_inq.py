@@ -12,7 +12,6 @@ from tf2.errors import TrainingError
 from tf2.execution import Runner, interpret
 from tf2.model_file.manifest import CompressionSettings
 from tf2.training.inq import Inq
-from tf2.training.int8_features import feature_plan
 from tf2.training.module import GraphModule
 from tf2.training.packing import packed, trained_graph
 from tf2.training.start import Start, start_of
@@ -21,7 +20,7 @@ from tf2.training.start import Start, start_of
 def made(rng, **options) -> tuple[Start, GraphModule]:
     settings = CompressionSettings(rows=500, keep=options.pop("keep", ()))
     start = start_of(small_network(rng), batches(rng), settings, **options)
-    features = feature_plan(start.planned, start.scales)
+    features = start.features()
     return start, GraphModule(start.graph, features=features)
 
 
@@ -85,7 +84,8 @@ def test_freezing_the_error_compensated_start_changes_nothing(rng):
     before = {name: data.copy() for name, data in module.trained_constants().items()}
     Inq(module, start.layers).freeze(0.5)
     for name, data in module.trained_constants().items():
-        np.testing.assert_allclose(data, before[name], rtol=1e-6, atol=0)
+        if "slope" not in name:  # they are rounded to multipliers
+            np.testing.assert_allclose(data, before[name], rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("mode", ["inq", "qat"])
@@ -155,7 +155,7 @@ def test_a_state_brings_everything_back(rng):
     train(module, inq, rng)
     kept = {name: tensor.clone() for name, tensor in inq.state().items()}
     weights = {name: tensor.clone() for name, tensor in module.state_dict().items()}
-    other = GraphModule(start.graph, features=feature_plan(start.planned, start.scales))
+    other = GraphModule(start.graph, features=start.features())
     again = Inq(other, start.layers)
     other.load_state_dict(weights)
     again.load(kept)

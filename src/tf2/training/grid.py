@@ -70,3 +70,12 @@ class Multipliers:
         shift = (8 - exponent).clamp(0, fixed_point.MAX_SHIFT[self.y.zero_point])
         multiplier = torch.ldexp(scale, shift).round().clamp(min=1.0)
         return torch.ldexp(multiplier, -shift - bits)
+
+    def rounded_slope(self, slope: Tensor, alpha: Tensor) -> Tensor:
+        """Return the slope below zero that a second multiplier gives beside that of ``alpha``."""
+        assert self.y is not None, "sums that leave the array have no activation"
+        below = alpha * slope.abs()
+        smallest = 2.0 ** (self.x.frac_bits - self.y.frac_bits)
+        smallest *= 2.0 ** -fixed_point.MAX_SHIFT[self.y.zero_point]
+        rounded = torch.where(below < smallest / 2, 0.0, self.rounded(below.clamp(min=smallest)))
+        return torch.copysign(rounded / alpha, slope)

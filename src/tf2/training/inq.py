@@ -37,12 +37,13 @@ class GridLayer:
     In mode "inq" frozen weights are put back after each step of the optimizer. In mode "qat" (and
     layers kept at 8 bits) the module computes with rounded weights, and the optimizer moves the
     real ones behind them (straight-through: Courbariaux et al. 2015, arXiv:1511.00363). Biases are
-    held so in both modes, to whole steps of the accumulators.
+    held so in both modes, to whole steps of the accumulators, and slopes to multipliers.
 
     Args:
         name: Of the layer's node.
         weight: The parameter, (O, I, ...).
         bias: The parameter, (O,).
+        slope: The parameter of a PReLU fused behind the layer, (O, ...).
         start: Its grid.
         grid: Which codes there are.
         mode: See above.
@@ -54,6 +55,7 @@ class GridLayer:
         name: str,
         weight: nn.Parameter,
         bias: nn.Parameter,
+        slope: nn.Parameter | None,
         start: LayerStart,
         *,
         grid: Grid,
@@ -76,6 +78,10 @@ class GridLayer:
         self._real = weight.detach().clone()
         self._real_bias = bias.detach().clone()
         self._bias_step = start.x.scale
+        self._slope = slope
+        self._real_slope = None if slope is None else slope.detach().clone()
+        if slope is not None:
+            slope.requires_grad_(start.slope_trains)
         offset = np.zeros(1) if start.offset is None else start.offset
         self._offset = torch.tensor(by_column(offset, weight.ndim), **like)
         self._rank = weight.detach().abs().reshape(-1)  # of equal weights the larger at the start
@@ -122,6 +128,8 @@ class GridLayer:
     def before_step(self) -> None:
         """Give the optimizer the real values, and the gains their gradient."""
         self.bias.copy_(self._real_bias)
+        if self._slope is not None and self._real_slope is not None:
+            self._slope.copy_(self._real_slope)
         if self.mode == "qat":
             self.weight.copy_(self._real)
         if self.gain is not None and self.weight.grad is not None:
@@ -144,6 +152,10 @@ class GridLayer:
         step = alpha.reshape(-1) * self._bias_step
         moved = (self.weight * self._offset).flatten(1).sum(1)
         self.bias.copy_(((self._real_bias + moved) / step).round() * step - moved)
+        if self._slope is not None and self._real_slope is not None:
+            self._real_slope.copy_(self._slope)
+            along = alpha.reshape(self._slope.shape)
+            self._slope.copy_(self._multipliers.rounded_slope(self._real_slope, along))
 
     def codes(self) -> Codes:
         """Return the codes; those that are not frozen are rounded."""
@@ -157,6 +169,8 @@ class GridLayer:
         """Return what a checkpoint keeps beside the module's own parameters."""
         kept = {"frozen": self.frozen.to(torch.uint8), "q": self.q, "rank": self._rank}
         kept["bias"] = self._real_bias
+        if self._real_slope is not None:
+            kept["slope"] = self._real_slope
         if self.mode == "qat":
             kept["real"] = self._real
         return kept if self.gain is None else {**kept, "gain": self.gain.detach()}
@@ -168,6 +182,8 @@ class GridLayer:
         self.q.copy_(state["q"])
         self._rank.copy_(state["rank"])
         self._real_bias.copy_(state["bias"])
+        if self._real_slope is not None:
+            self._real_slope.copy_(state["slope"])
         if self.mode == "qat":
             self._real.copy_(state["real"])
         if self.gain is not None:
@@ -206,6 +222,9 @@ class Inq:
                 start.node,
                 module.parameter_of(nodes[start.node].inputs[1]),
                 module.parameter_of(nodes[start.node].inputs[2]),
+                module.parameter_of(nodes[start.activation].inputs[1])
+                if start.activation
+                else None,
                 start,
                 grid=INT8 if start.kept else GRIDS[bits],
                 mode="qat" if start.kept else mode,

@@ -28,7 +28,7 @@ from tf2.training.checkpoint import (
 )
 from tf2.training.data import Batches, TrainingSet, epochs_done
 from tf2.training.inq import Inq
-from tf2.training.int8_features import FLOAT, feature_plan
+from tf2.training.int8_features import FLOAT
 from tf2.training.module import GraphModule
 from tf2.training.processes import Processes
 from tf2.training.settings import TrainingSettings
@@ -131,7 +131,7 @@ class Trainer:
         self.settings = settings
         self.history: list[dict[str, Any]] = []
         self._processes = processes
-        features = feature_plan(start.planned, start.scales) if settings.int8_features else FLOAT
+        features = start.features() if settings.int8_features else FLOAT
         self.module = GraphModule(
             start.graph, outputs=outputs, batch_norm=settings.batch_norm, features=features
         )
@@ -275,6 +275,8 @@ class Trainer:
         figures = self._processes.summed(
             torch.tensor(own, dtype=torch.float64, device=device)
         ).cpu()
+        if self.settings.clip:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.settings.clip)
         if math.isfinite(float(figures[0])):
             self._optimizer.step()
         return figures

@@ -34,6 +34,8 @@ class TrainingSettings(BaseModel):
             ``decay_epochs``; "constant".
         decay_epochs: See ``decay``.
         warmup: Share of each step's batches in which the rate rises to `lr`.
+        clip: Largest norm of a batch's gradient: networks whose normalization is folded into their
+            weights diverge easily; 0 for no bound.
         momentum: Of the optimizer.
         weight_decay: Of weights; biases and gains have none.
         distill: Share of the loss that is the distance from the float network's answers, 0..1.
@@ -60,10 +62,11 @@ class TrainingSettings(BaseModel):
     int8_features: bool = True
     batch_norm: Literal["frozen", "train"] = "frozen"
     batch: int = Field(default=128, ge=1)
-    lr: float = Field(default=0.01, gt=0)
+    lr: float = Field(default=0.004, gt=0)
     decay: Literal["cosine", "tenth", "constant"] = "cosine"
     decay_epochs: int = Field(default=30, ge=1)
     warmup: float = Field(default=0.1, ge=0, lt=1)
+    clip: float = Field(default=1.0, ge=0)
     momentum: float = Field(default=0.9, ge=0, lt=1)
     weight_decay: float = Field(default=1e-4, ge=0)
     distill: float = Field(default=0.0, ge=0, le=1)

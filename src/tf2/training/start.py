@@ -14,10 +14,12 @@ from tf2.compression.grid import Gains, RealGains
 from tf2.errors import TrainingError
 from tf2.ir import FLOAT32, Feature, Graph, Node, TensorType, verify
 from tf2.model_file.manifest import CompressionSettings, Support
+from tf2.numerics import fixed_point
 from tf2.passes import canonicalize
 from tf2.passes.linear import bias_of
 from tf2.quantization import Step, partition
 from tf2.training.grid import GRIDS
+from tf2.training.int8_features import FeaturePlan, feature_plan
 
 Window = Literal["gain", "channel", "layer"]
 
@@ -38,6 +40,9 @@ class LayerStart:
         column: What a weight is multiplied by before it is on the grid, by input channel; None
             for 1. The first layer reads pixels on the array, normalized pixels in training.
         offset: Of the normalized pixels, by input channel; None for 0.
+        border: What such a layer sees beyond the image, by input channel: the pixel nearest to 0.
+        activation: The node with a slope below zero that is fused behind it; "" for none.
+        slope_trains: That slope is a parameter.
         kept: It stays at 8 bits.
     """
 
@@ -47,6 +52,9 @@ class LayerStart:
     y: Feature | None
     column: np.ndarray | None
     offset: np.ndarray | None
+    border: np.ndarray | None
+    activation: str
+    slope_trains: bool
     kept: bool
 
 
@@ -74,6 +82,11 @@ class Start:
     support: tuple[Support, ...]
     settings: CompressionSettings
     pixel_affine: Affine | None
+
+    def features(self) -> FeaturePlan:
+        """Return where values are bytes while the network is trained."""
+        borders = {n.node: n.border for n in self.layers if n.border is not None}
+        return feature_plan(self.planned, self.scales, borders)
 
     def figures(self) -> Figures:
         """Return what calibration has found, picklable: one process tells it to the others."""
@@ -164,12 +177,23 @@ def start_of(
 
 
 def with_own_parameters(graph: Graph) -> Graph:
-    """Return the graph with a weight and a bias of its own for each layer of the array."""
-    steps = [step.node for step in partition(graph).steps if step.kind == "conv"]
-    names = {node.name for node in steps}
+    """Return the graph with weight, bias and slope of its own for each layer of the array.
+
+    Leaky ReLU behind a layer becomes a PReLU, whose slope is held by channel.
+    """
+    steps = [step for step in partition(graph).steps if step.kind == "conv"]
+    names = {step.node.name for step in steps}
+    slopes = {n.name: s.activation.slope for s in steps for n in s.fused}
     nodes: list[Node] = []
     constants: dict[str, np.ndarray] = {}
     for node in graph.nodes:
+        slope = slopes.get(node.name)
+        if slope is not None:
+            shape = graph.shape(node.output)[1:]
+            wide = np.broadcast_to(slope, shape[:1]).reshape(-1, *[1] * (len(shape) - 1))
+            own = (f"{node.name}.own_slope",)
+            constants[own[0]] = wide.astype(np.float32)
+            node = replace(node, op="PRelu", inputs=(node.inputs[0], *own), attrs={})
         if node.name not in names:
             nodes.append(node)
             continue
@@ -212,15 +236,26 @@ def _layer_start(
     offset: np.ndarray | None,
     kept: bool,
 ) -> LayerStart:
+    x = settled.scales[step.node.inputs[0]]
+    slopes = [node for node in step.fused if step.activation.slope is not None]
     return LayerStart(
         node=step.node.name,
         alpha=settled.layers[step.node.name].alpha,
-        x=settled.scales[step.node.inputs[0]],
+        x=x,
         y=None if step.sums else settled.scales[step.output],
         column=column,
         offset=offset,
+        border=None if column is None or offset is None else _border(x, column, offset),
+        activation=slopes[0].name if slopes else "",
+        slope_trains=bool(slopes) and slopes[0].op == "PRelu",
         kept=kept,
     )
+
+
+def _border(x: Feature, gain: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    pixel = (-offset / gain).astype(np.float32)
+    stored = fixed_point.quantize(pixel, x.frac_bits, x.zero_point)
+    return fixed_point.dequantize(stored, x.frac_bits, x.zero_point) * gain + offset
 
 
 def _met(alpha: np.ndarray, layer: LayerStart) -> np.ndarray:
