@@ -13,6 +13,7 @@ from tf2.compiler import CompiledRunner, compile_graph
 from tf2.errors import DoesNotFitError
 from tf2.execution import interpret
 from tf2.ir import Feature, Graph, Node, Plain, TensorType, verify
+from tf2.isa import Layer, Store
 from tf2.isa.verify import verify as verify_program
 from tf2.sim.functional import FunctionalDevice
 
@@ -137,6 +138,38 @@ def test_maps_that_do_not_fit_go_through_ddr_and_give_the_same_bytes(fire, rng):
     assert compile_graph(fire, tight).arrays[0].spilled
     for config in (roomy, tight):
         np.testing.assert_array_equal(run(fire, config, feeds)["y"], wanted)
+
+
+def test_an_input_grows_on_chip_and_results_leave_group_by_group_beside_their_layer(rng):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("first", "x", "a", weights, rng, outs=8, channels=3, kernel=3),
+        Node(name="pool", op="MaxPool", inputs=("a",), outputs=("p",),
+             attrs={"kernel_shape": (3, 3), "strides": (2, 2), "ceil_mode": 1}),
+        conv("mid", "p", "m", weights, rng, outs=8, channels=8, kernel=3, stride=2),
+        conv("last", "m", "y", weights, rng, outs=640, channels=8, kernel=7),
+    ]  # fmt: skip
+    shapes = {
+        "x": (1, 3, 32, 32), "a": (1, 8, 30, 30), "p": (1, 8, 15, 15), "m": (1, 8, 7, 7),
+        "y": (1, 640, 1, 1),
+    }  # fmt: skip
+    graph = conv_graph(shapes, nodes, weights=weights)
+    program = compile_graph(graph, named_config("test-small")).arrays[0].program
+    layers = [i for i in program.instructions if isinstance(i, Layer)]
+    stripes = [layer for layer in layers if layer.name == "first"]
+    parts = [layer for layer in layers if layer.name == "last"]
+    assert len(program.inputs) == 1
+    assert len(stripes) > 2
+    assert [layer.wait_loads for layer in stripes] == sorted({s.wait_loads for s in stripes})
+    assert len(parts) > 1
+    assert sum(layer.out_groups for layer in parts) == 160
+    stores = [i for i in program.instructions if isinstance(i, Store)]
+    behind = range(len(layers) - len(parts) + 1, len(layers) + 1)
+    assert [store.wait_layers for store in stores] == [*behind]
+    feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    for name in ("test-small", "test-mac"):
+        found = run(graph, named_config(name), feeds)
+        np.testing.assert_array_equal(found["y"], interpret(graph, feeds)["y"])
 
 
 def test_what_fits_in_no_way_names_layer_memory_and_what_would_do(fire):

@@ -35,11 +35,12 @@ def make_program(plan: Plan, drawn: Schedule) -> Program:
 def _filters(plan: Plan, drawn: Schedule) -> bytes:
     known: dict[tuple[str, tuple[int, int]], bytes] = {}
     blocks = []
-    for conv, taps in drawn.filters:
+    for conv, taps, (first, end) in drawn.filters:
         key = (conv.name, taps)
         if key not in known:
             known[key] = filter_blocks(conv, plan.facts[conv.name], taps, plan.config)
-        blocks.append(known[key])
+        data, groups = known[key], plan.facts[conv.name].out_groups
+        blocks.append(data[len(data) * first // groups : len(data) * end // groups])
     return b"".join(blocks)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from tf2.compiler.geometry import Grid, build_layer, reach
 from tf2.compiler.hazards import Draft, Rows
 from tf2.compiler.ops import Conv
+from tf2.compiler.parts import output_parts
 from tf2.compiler.plan import Plan
 from tf2.compiler.slots import Storage
 from tf2.compiler.stripes import Span, Stripe, axis_of
@@ -27,14 +28,14 @@ class Schedule:
         inputs: Ports.
         outputs: Ports.
         data_bytes: Of DDR for maps.
-        filters: For each layer instruction: (layer, slice taps).
+        filters: For each layer instruction: (layer, slice taps, groups of outputs).
     """
 
     drafts: list[Draft] = field(default_factory=list)
     inputs: list[InputPort] = field(default_factory=list)
     outputs: list[OutputPort] = field(default_factory=list)
     data_bytes: int = 0
-    filters: list[tuple[Conv, tuple[int, int]]] = field(default_factory=list)
+    filters: list[tuple[Conv, tuple[int, int], Span]] = field(default_factory=list)
 
 
 def schedule(plan: Plan) -> Schedule:
@@ -68,6 +69,10 @@ class _Scheduler:
                 if not plan.streamed(value) and name not in loaded:
                     loaded.add(name)
                     self._load_whole(name)
+            parts = output_parts(plan, conv) if number in due else []
+            if len(parts) > 1:
+                self._layer_in_parts(conv, parts)
+                continue
             self._layer(conv)
             for name in due.get(number, ()):
                 self._store_whole(name)
@@ -224,7 +229,10 @@ class _Scheduler:
 
     # Layers
 
-    def _layer(self, conv: Conv) -> None:
+    def _layer(
+        self, conv: Conv, part: Span | None = None, writes: tuple[Rows, ...] | None = None
+    ) -> None:
+        """Run a layer; of one stripe, perhaps only some groups of outputs, to these rows."""
         stripes = self.plan.stripes[conv.name]
         ahead = self.plan.slots[conv.name] - 1
         loaded = 0
@@ -234,7 +242,25 @@ class _Scheduler:
                 loaded += 1
             if conv.source in self.plan.growing:
                 self._grow(conv.source, stripe.source[1])
-            self._stripe(conv, number, stripe)
+            self._stripe(conv, number, stripe, part, writes)
+
+    def _layer_in_parts(self, conv: Conv, parts: list[Span]) -> None:
+        """Run a layer group by group of outputs; store each part when it is written."""
+        plan = self.plan
+        storage, groups = plan.storage(conv.target), plan.config.parts
+        plane, words = plan.plane_rows(storage, storage.size[1]), plan.words(storage)
+        base = plan.rows[storage.name]
+        for part in parts:
+            begin, end = part[0] // groups * plane, -(-part[1] // groups) * plane
+            stretches = [
+                (octet * words * plane + begin, octet * words * plane + end)
+                for octet in range(4 if storage.sums else 1)
+            ]
+            rows = tuple((base + first, base + last) for first, last in stretches)
+            self._layer(conv, part, rows)
+            for first, last in stretches:
+                address = self._row_address(self.ports[storage.name, -1], first)
+                self._store(f"{conv.target}{part}", address, base + first, last - first)
 
     def _grow(self, value: str, end: int) -> None:
         """Load the rows of each word's plane that are missing up to a row of the map."""
@@ -282,7 +308,14 @@ class _Scheduler:
                 address = self._row_address(self.spilled[storage.name], before)
             self._load(f"{value}[{number}]", address, at, rows)
 
-    def _stripe(self, conv: Conv, number: int, stripe: Stripe) -> None:
+    def _stripe(
+        self,
+        conv: Conv,
+        number: int,
+        stripe: Stripe,
+        part: Span | None,
+        writes: tuple[Rows, ...] | None,
+    ) -> None:
         plan = self.plan
         facts = plan.facts[conv.name]
         source, read = self._grid(conv, conv.source, "source", number, stripe)
@@ -294,18 +327,24 @@ class _Scheduler:
         if conv.add is not None:
             added, also = self._grid(conv, conv.add.operand, "added", number, stripe)
             reads.append(also)
+        first, end = part or (0, facts.out_groups)
         alone = plan.places[conv.target].storage in plan.spilled
         for region in stripe.regions:
             layer = build_layer(
                 conv, self.config, region, source_size=facts.source.size,
                 zero_point=facts.source.zero_point, cover=facts.cover, terms=facts.terms,
-                source=source, target=target, first_part=0 if alone else facts.first_part,
-                added=added, added_part=facts.added_part, out_groups=facts.out_groups,
+                source=source, target=target, first_part=0 if alone else facts.first_part + first,
+                added=added, added_part=facts.added_part + first, out_groups=end - first,
             )  # fmt: skip
-            self.out.filters.append((conv, reach(conv, region, facts.source.size).taps))
+            layer = replace(layer, macs=layer.macs * (end - first) // facts.out_groups)
+            taps = reach(conv, region, facts.source.size).taps
+            self.out.filters.append((conv, taps, (first, end)))
             self.out.drafts.append(
-                Draft(instruction=layer, reads=tuple(reads), writes=(write,), layer=conv.name)
-            )
+                Draft(
+                    instruction=layer, reads=tuple(reads), writes=writes or (write,),
+                    layer=conv.name,
+                )
+            )  # fmt: skip
         if alone:
             self._store_stripe(conv, number, stripe.target)
 
