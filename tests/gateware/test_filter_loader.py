@@ -10,7 +10,6 @@ from streams import sender
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.filter_loader import FilterLoader
-from tf2.gateware.signatures import PARAMETER_SLOTS
 from tf2.isa.filters import block_bytes
 
 ADDRESS = 0x1240
@@ -81,10 +80,10 @@ def test_every_word_and_block_comes_in_order_and_only_where_there_is_room(rng, c
             assert count == written & mask, "a word counts in the cycle after it was written"
             loaded = written
             if p_en:
-                assert slot == given % PARAMETER_SLOTS
+                assert slot == given % config.parameter_slots
                 seen.append(("parameters", given, block))
                 given += 1
-                assert given - used_blocks <= PARAMETER_SLOTS
+                assert given - used_blocks <= config.parameter_slots
             if w_en:
                 assert address == written % config.filter_words
                 seen.append(("word", written, word))

@@ -6,7 +6,6 @@ from bench import layer_fields_word, pack, run_fixed, unpack
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.post_process import LOOKAHEAD, PostProcess
-from tf2.gateware.signatures import PARAMETER_SLOTS
 from tf2.isa.filters import Parameters, encode_parameters
 from tf2.numerics import fixed_point
 
@@ -34,7 +33,7 @@ def random_parameters(rng, n):
 def run_drains(rng, config, *, cfg, spacings):
     """Drain groups at those distances, three a block; return (record, the groups in order)."""
     n, p = config.outputs, config.pixels
-    blocks = [random_parameters(rng, n) for _ in range(PARAMETER_SLOTS)]
+    blocks = [random_parameters(rng, n) for _ in range(config.parameter_slots)]
     cycles = [
         {
             "parameter_write.en": 1,
@@ -48,7 +47,7 @@ def run_drains(rng, config, *, cfg, spacings):
     cycles.append({})
     groups = []
     for index, spacing in enumerate(spacings):
-        slot, place = (index // 3 * 3) % PARAMETER_SLOTS, index % 3
+        slot, place = (index // 3 * 3) % config.parameter_slots, index % 3
         sums = rng.integers(-(2**20), 2**20, (p, n)) << rng.integers(0, 11)
         group = {
             "at": len(cycles), "sums": sums, "parameters": blocks[slot],

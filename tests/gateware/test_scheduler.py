@@ -6,7 +6,7 @@ from layer_bench import CONFIGS, issues, layer_bits
 
 from isa.overlay_layers import random_layer
 from tf2.gateware.scheduler import Scheduler
-from tf2.gateware.signatures import FREE_DELAY, PARAMETER_SLOTS, row_bits
+from tf2.gateware.signatures import FREE_DELAY, row_bits
 from tf2.isa.walk import walk
 
 
@@ -88,7 +88,7 @@ def check_issues(record):
                     "first": k == 0,
                     "last": k == kernel.length - 1,
                     "address": (words + block * kernel.length + k) % config.filter_words,
-                    "slot": (block_count + block) % PARAMETER_SLOTS,
+                    "slot": (block_count + block) % config.parameter_slots,
                     "group_first": group == 0,
                     "group_last": group == layer.groups - 1,
                 },

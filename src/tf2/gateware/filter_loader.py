@@ -14,7 +14,6 @@ from tf2.gateware.axi import ADDRESS_BITS
 from tf2.gateware.decoder import BLOCKS
 from tf2.gateware.serializer import Serializer
 from tf2.gateware.signatures import (
-    PARAMETER_SLOTS,
     DdrRead,
     FilterWrite,
     ParameterWrite,
@@ -132,11 +131,11 @@ class FilterLoader(wiring.Component):
         self, m: Module, word: Any, moves: Any, last: Signal, slot_free: Signal
     ) -> None:
         write = self.parameter_write
-        used = Signal(range(PARAMETER_SLOTS + 1))
+        used = Signal(range(self._config.parameter_slots + 1))
         gathered = Value.cast(write.parameters)
         width = len(word)
         index = Signal(range(self._config.parameter_words))
-        m.d.comb += slot_free.eq(used != PARAMETER_SLOTS)
+        m.d.comb += slot_free.eq(used != self._config.parameter_slots)
         m.d.sync += [
             write.en.eq(moves & last),
             used.eq(used + (moves & last) - self.block_done),

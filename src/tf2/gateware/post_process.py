@@ -14,7 +14,6 @@ from tf2.gateware.post_slot import MULTIPLIERS, PostSlot
 from tf2.gateware.ram import add_ram
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import (
-    PARAMETER_SLOTS,
     Drain,
     ParameterWrite,
     ResidualPort,
@@ -167,7 +166,7 @@ class PostProcess(wiring.Component):
         read = add_ram(
             m,
             "parameters",
-            depth=PARAMETER_SLOTS,
+            depth=self._config.parameter_slots,
             write_en=self.parameter_write.en,
             write_address=self.parameter_write.slot,
             write_data=Value.cast(self.parameter_write.parameters),

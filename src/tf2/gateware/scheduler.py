@@ -12,7 +12,6 @@ from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.signatures import (
     FREE_DELAY,
-    PARAMETER_SLOTS,
     Issue,
     Tap,
     layer_layout,
@@ -108,7 +107,7 @@ class Scheduler(wiring.Component):
             for name in ("words", "x", "y", "z")
         )
         group, block = Signal(cfg.groups_last.shape()), Signal(cfg.out_groups_last.shape())
-        first, slot = Signal(), Signal(range(PARAMETER_SLOTS))
+        first, slot = Signal(), Signal(range(self._config.parameter_slots))
         begin = Signal(word_bits(self._config) + 1)  # of the block in the stream of filter words
         wanted = Signal.like(begin)
         with m.If(taken):

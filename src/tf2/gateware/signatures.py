@@ -14,9 +14,6 @@ from amaranth.lib.wiring import In, Out, Signature
 from tf2.arch import OverlayConfig
 from tf2.isa.encoding import BANK, SIZE, TRANSFER_FIELDS, Field, layer_fields
 
-PARAMETER_SLOTS = 8
-"""Blocks of parameters held on chip: that many groups of outputs may be under way or loaded."""
-
 FREE_DELAY = 4
 """Cycles from an issue that needs a filter word for the last time to its place being given back."""
 
@@ -96,7 +93,7 @@ class ParameterWrite(Signature):
     def __init__(self, config: OverlayConfig) -> None:
         super().__init__({
             "en": Out(1),
-            "slot": Out(range(PARAMETER_SLOTS)),
+            "slot": Out(range(config.parameter_slots)),
             "parameters": Out(data.ArrayLayout(unsigned(64), config.outputs)),
         })  # fmt: skip
 
@@ -117,7 +114,7 @@ class Issue(Signature):
             "first": Out(1),
             "last": Out(1),
             "address": Out(word_bits(config)),
-            "slot": Out(range(PARAMETER_SLOTS)),
+            "slot": Out(range(config.parameter_slots)),
             "group_first": Out(1),
             "group_last": Out(1),
         })  # fmt: skip
@@ -196,7 +193,7 @@ class Drain(Signature):
         super().__init__({
             "valid": Out(1),
             "sums": Out(sums_layout(config)),
-            "slot": Out(range(PARAMETER_SLOTS)),
+            "slot": Out(range(config.parameter_slots)),
             "group_first": Out(1),
             "group_last": Out(1),
         })  # fmt: skip
