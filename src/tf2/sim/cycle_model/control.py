@@ -30,6 +30,9 @@ class Control:
         done: Counts, of the cycles before this one.
         blocks: (Cycle from which it is seen, layer) for the Filter Loader.
         ended: The cycle in which `End` is known, once it is decoded.
+        moves: Whether anything moved in the last cycle; what stands still waits for the outside.
+        loads: (Cycle from which it is seen, load), decoded and not begun.
+        stores: As loads.
     """
 
     def __init__(self, program: Program) -> None:
@@ -41,6 +44,7 @@ class Control:
         self.done = Done()
         self.blocks: deque[tuple[int, Layer]] = deque()
         self.ended: int | None = None
+        self.moves = True
         self._layer_beats = instruction_bytes(layer_fields(config), config) // beats
         self._transfer_beats = instruction_bytes(TRANSFER_FIELDS, config) // beats
         self._instructions = iter(program.instructions)
@@ -50,8 +54,8 @@ class Control:
         self._layers: deque[Layer] = deque()  # all beats of these are in the queue
         self._layer_queue = BeatQueue(HELD_LAYERS * self._layer_beats)
         self._gathered = 0  # beats of the queue's first layer behind its output
-        self._loads: deque[tuple[int, Load]] = deque()
-        self._stores: deque[tuple[int, Store]] = deque()
+        self.loads: deque[tuple[int, Load]] = deque()
+        self.stores: deque[tuple[int, Store]] = deque()
 
     def next_layer(self) -> Layer | None:
         """Return the layer that may begin in this cycle."""
@@ -63,27 +67,29 @@ class Control:
 
     def next_load(self, now: int) -> Load | None:
         """Return the load that may begin in this cycle."""
-        if not self._loads or self._loads[0][0] > now:
+        if not self.loads or self.loads[0][0] > now:
             return None
-        load = self._loads[0][1]
+        load = self.loads[0][1]
         met = self.done.layers >= load.wait_layers and self.done.stores >= load.wait_stores
         return load if met else None
 
     def next_store(self, now: int) -> Store | None:
         """Return the store that may begin in this cycle."""
-        if not self._stores or self._stores[0][0] > now:
+        if not self.stores or self.stores[0][0] > now:
             return None
-        store = self._stores[0][1]
+        store = self.stores[0][1]
         met = self.done.layers >= store.wait_layers and self.done.loads >= store.wait_loads
         return store if met else None
 
     def take_load(self) -> None:
         """Take the load; after `step` of the same cycle."""
-        self._loads.popleft()
+        self.moves = True
+        self.loads.popleft()
 
     def take_store(self) -> None:
         """Take the store; after `step` of the same cycle."""
-        self._stores.popleft()
+        self.moves = True
+        self.stores.popleft()
 
     def step(self, now: int, *, arrived: bool, layer_taken: bool) -> bool:
         """Decode, with a beat of the program that arrived; return whether anything moved."""
@@ -96,7 +102,8 @@ class Control:
             if taken:
                 self._gather(now)
         moved = self.code.step(pushed=arrived, taken=taken) or moved
-        return self._join(pushed=passed, layer_taken=layer_taken) or moved
+        self.moves = self._join(pushed=passed, layer_taken=layer_taken) or moved
+        return self.moves
 
     def _gather(self, now: int) -> None:
         instruction = self._present
@@ -115,13 +122,13 @@ class Control:
         if isinstance(instruction, Layer):
             self.blocks.append((now + 1, instruction))
         elif isinstance(instruction, Load):
-            if len(self._loads) == QUEUED_TRANSFERS:
+            if len(self.loads) == QUEUED_TRANSFERS:
                 return False
-            self._loads.append((now + 1, instruction))
+            self.loads.append((now + 1, instruction))
         elif isinstance(instruction, Store):
-            if len(self._stores) == QUEUED_TRANSFERS:
+            if len(self.stores) == QUEUED_TRANSFERS:
                 return False
-            self._stores.append((now + 1, instruction))
+            self.stores.append((now + 1, instruction))
         self._present = next(self._instructions)
         self._pushing = False
         return True

@@ -29,7 +29,7 @@ class Loads:
     """
 
     def __init__(self, config: OverlayConfig) -> None:
-        self._config = config
+        self._row_beats = config.row_beats
         self.reader = StretchReader(config.ddr_bytes, depth=PREFETCH_BEATS)
         self.done = False
         self._load: Load | None = None
@@ -38,16 +38,21 @@ class Loads:
         self._row = self._beat = 0  # taken of the first load, of the row
 
     @property
+    def idle(self) -> bool:
+        """Whether there is no load."""
+        return self._load is None and not self._asked
+
+    @property
     def offers(self) -> bool:
         """Whether a row is there to be written."""
-        return self.reader.queue.out and self._beat == self._config.row_beats - 1
+        return self.reader.queue.out and self._beat == self._row_beats - 1
 
     def step(self, now: int, control: Control, port: Port, *, arrived: bool) -> bool:
         """Move on, with a beat that arrived; return whether anything moved."""
         moved = self._ask(now, control)
         self.done = taken = False
         if self.reader.queue.out:
-            if self._beat < self._config.row_beats - 1:
+            if self._beat < self._row_beats - 1:
                 self._beat += 1
                 taken = True
             else:
@@ -73,7 +78,7 @@ class Loads:
             bursts = self.reader.bursts
             if len(self._asked) == ASKED_LOADS or not bursts.free(now):
                 return False
-            bursts.begin(now, self._load.address, self._load.rows * self._config.row_beats)
+            bursts.begin(now, self._load.address, self._load.rows * self._row_beats)
             self._asked.append(self._load.rows)
             self._load = None
         return True
@@ -88,7 +93,7 @@ class Stores:
     """
 
     def __init__(self, config: OverlayConfig) -> None:
-        self._config = config
+        self._row_beats = config.row_beats
         self._bursts = Bursts(config.ddr_bytes)
         self.master = WriteMaster(self._bursts)
         self.done = False
@@ -100,12 +105,17 @@ class Stores:
         self._read: deque[int] = deque()  # the cycle from which each row that was read is there
         self._beat = 0
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is no store."""
+        return self._store is None and self.master.idle
+
     def step(
         self, now: int, control: Control, port: Port, memory: Memory, *, port_taken: bool
     ) -> tuple[int, bool]:
         """Move on; return (beats of the burst accepted, whether anything moved)."""
         self.done = False
-        if self._store is None and self.master.idle:
+        if self.idle:
             self._store = control.next_store(now)
             if self._store is None:
                 return 0, False
@@ -120,7 +130,7 @@ class Stores:
         room = self._room
         if beat:
             self._beat += 1
-            if self._beat == self._config.row_beats:
+            if self._beat == self._row_beats:
                 self._beat = 0
                 self._read.popleft()
                 self._room += 1
@@ -143,7 +153,7 @@ class Stores:
             control.take_store()
             self._runs_at = now + 3
         elif now == self._runs_at - 1:
-            self._bursts.begin(now, store.address, store.rows * self._config.row_beats)
+            self._bursts.begin(now, store.address, store.rows * self._row_beats)
             self._rows_left = store.rows
         elif now >= self._runs_at:
             if not self._bursts.free(now) or self._unanswered:

@@ -52,14 +52,15 @@ class Memory:
             self._writes.append(write)
         if wrote:
             self._take_beat(after)
-        self._tokens = min(self._tokens + self._rate, self._most)
+        tokens = self._tokens + self._rate
+        self._tokens = tokens if tokens < self._most else self._most
         if was_ready and not wrote:
             self._tokens += _BEAT_COST  # was set aside and not used
-        write_first = wvalid and not wrote and self._read_served_last
-        if write_first:
+        if wvalid and not wrote and self._read_served_last:
             self._offer_write()
-        self._offer_read(after)
-        if not write_first:
+            self._offer_read(after)
+        else:
+            self._offer_read(after)
             self._offer_write()
         self.bvalid = bool(self._answers) and self._answers[0] <= after
         if self.bvalid:
@@ -76,17 +77,27 @@ class Memory:
 
     def _offer_read(self, after: int) -> None:
         reads = self._reads
+        if not reads:
+            return
+        head = reads[0]
         if self.rvalid:
-            reads[0][1] -= 1
-            if not reads[0][1]:
+            head[1] -= 1
+            if not head[1]:
                 reads.popleft()
-        self.rvalid = bool(reads) and self._tokens >= _BEAT_COST and reads[0][0] <= after
+                if not reads:
+                    self.rvalid = False
+                    return
+                head = reads[0]
+        self.rvalid = self._tokens >= _BEAT_COST and head[0] <= after
         if self.rvalid:
             self._tokens -= _BEAT_COST
             self._read_served_last = True
 
     def _offer_write(self) -> None:
-        self.wready = bool(self._writes) and self._tokens >= _BEAT_COST
+        if not self._writes:
+            self.wready = False
+            return
+        self.wready = self._tokens >= _BEAT_COST
         if self.wready:
             self._tokens -= _BEAT_COST
             self._read_served_last = False
@@ -145,7 +156,7 @@ class ReadMaster:
             first = None
         if first is None:
             for reader in self._readers:
-                beats = reader.request(now)
+                beats = reader.request(now) if reader.bursts.left else 0
                 if beats:
                     first = (reader, beats)
                     moved = True

