@@ -10,7 +10,6 @@ from tf2.sim.cycle_model.array import Array
 from tf2.sim.cycle_model.streams import StretchReader
 
 PREFETCH_BEATS = 128
-PARAMETER_SLOTS = 8
 """As of the `FilterLoader`."""
 
 
@@ -31,6 +30,7 @@ class Filters:
         self._cut = max(1, config.ddr_bytes // config.filter_word_bytes)  # words of a beat
         self._part = 0  # beats of the word, or words of the beat, that are behind
         self._parameter_words = config.parameter_words
+        self._parameter_slots = config.parameter_slots
         self._filter_words = config.filter_words
         self._in_words = False
         self._index = self._block = 0
@@ -61,7 +61,7 @@ class Filters:
     def _has_room(self, now: int, array: Array) -> bool:
         if self._in_words:
             return self._taken - array.freed(now) < self._filter_words
-        return self._slots - array.blocks_done(now) < PARAMETER_SLOTS
+        return self._slots - array.blocks_done(now) < self._parameter_slots
 
     def _place(self, blocks: deque[tuple[int, Layer]]) -> None:
         """Follow where the word that is taken lies in its block, and in its layer."""
