@@ -76,12 +76,8 @@ class _FilterStream:
         end = begin + START
         for _ in range(layer.out_groups):
             loaded = self._load(length)
-            end = max(
-                end + layer.groups * interval, loaded + 1 + layer.groups * interval - length
-            )
-            block = _Block(
-                begin=self._words - length, last_pass=end - interval, done=end + behind
-            )
+            end = max(end + layer.groups * interval, loaded + 1 + layer.groups * interval - length)
+            block = _Block(begin=self._words - length, last_pass=end - interval, done=end + behind)
             self._blocks.append(block)
         return end + behind
 
@@ -107,8 +103,7 @@ class _FilterStream:
         if words <= 0:
             return 0
         while (
-            self._freeing + 1 < len(self._blocks)
-            and self._blocks[self._freeing + 1].begin < words
+            self._freeing + 1 < len(self._blocks) and self._blocks[self._freeing + 1].begin < words
         ):
             self._freeing += 1
         block = self._blocks[self._freeing]
