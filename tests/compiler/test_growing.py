@@ -12,8 +12,8 @@ from tf2.compiler.growing import MOST_CUTS, growing_spans
 
 def finish(spans, loaded, cycles) -> int:
     end = 0
-    for span in spans:
-        end = max(end, loaded(span[1])) + cycles(span)
+    for count, span in enumerate(spans, 1):
+        end = max(end, loaded(span[1], count)) + cycles(span)
     return end
 
 
@@ -22,7 +22,7 @@ def finish(spans, loaded, cycles) -> int:
     compute=st.integers(1, 30), more=st.integers(0, 40),
 )  # fmt: skip
 def test_no_other_stripes_end_earlier(length, first, load, compute, more):
-    def loaded(row):
+    def loaded(row, stripes):
         return first + load * row
 
     def cycles(span):
@@ -38,6 +38,6 @@ def test_no_other_stripes_end_earlier(length, first, load, compute, more):
 
 
 def test_long_maps_are_cut_at_few_places():
-    spans, _ = growing_spans(1000, lambda row: 10 * row, lambda span: span[1] - span[0])
+    spans, _ = growing_spans(1000, lambda row, stripes: 10 * row, lambda span: span[1] - span[0])
     assert spans[-1][1] == 1000
     assert 1 < len(spans) <= MOST_CUTS

@@ -15,25 +15,27 @@ MOST_CUTS = 64
 
 
 def growing_spans(
-    length: int, loaded: Callable[[int], int], cycles: Callable[[Span], int]
+    length: int, loaded: Callable[[int, int], int], cycles: Callable[[Span], int]
 ) -> tuple[list[Span], int]:
     """Return stripes over `length` rows, and the cycle in which the last one ends: the earliest.
 
     Args:
         length: Rows of the layer's result.
-        loaded: Cycle in which all is there that rows before this one are made of; does not fall.
+        loaded: Cycle in which all is there that rows before this one are made of, which take that
+            many stripes.
         cycles: Of a stripe.
     """
     step = -(-length // MOST_CUTS)
     cuts = [*range(0, length, step), length]
-    ends, before = [0], [0]
+    ends, before, counts = [0], [0], [0]
     for j in range(1, len(cuts)):
-        there = loaded(cuts[j])
         end, i = min(
-            (max(ends[i], there) + cycles((cuts[i], cuts[j])), i) for i in range(j)
-        )  # fmt: skip
+            (max(ends[i], loaded(cuts[j], counts[i] + 1)) + cycles((cuts[i], cuts[j])), i)
+            for i in range(j)
+        )
         ends.append(end)
         before.append(i)
+        counts.append(counts[i] + 1)
     spans, j = [], len(cuts) - 1
     while j > 0:
         spans.append((cuts[before[j]], cuts[j]))

@@ -28,9 +28,16 @@ from tf2.compiler.pitches import Pitches
 from tf2.compiler.slots import Place, Storage
 from tf2.compiler.stripes import Span, Stripe, axis_of, cut, even_spans, extent, in_pieces, whole
 from tf2.errors import CompileError, DoesNotFitError
+from tf2.isa.filters import block_bytes
 
 LOAD_LATENCY = 60
 """Cycles from the request of a stripe to its first row."""
+
+START_CYCLES = 200
+"""Cycles from the start of a program to the first row of its first load, filters beside it."""
+
+LOAD_CYCLES = 6
+"""Cycles of a load beyond its beats while others wait: its instruction, and shorter bursts."""
 
 MOST_STRIPES = 32
 """Stripes into which an input is cut so that its load hides behind the first layer."""
@@ -327,10 +334,18 @@ def _grow(plan: Plan, conv: Conv, free: int, cycles: float) -> None:
     size, words = plan.facts[conv.name].source.size, plan.words(storage)
     known: dict[tuple[int, int, tuple[int, int]], int] = {}
 
-    def loaded(row: int) -> int:
-        last = cut(conv, size, [(0, row)])[0].source[1]
-        rows = words * plan.rows_of_plane(storage, (0, last))[1]
-        return LOAD_LATENCY + rows * plan.config.row_beats
+    facts = plan.facts[conv.name]
+    blocks = facts.out_groups * block_bytes(facts.terms * facts.cover.words, plan.config)
+    # Filters and instructions of a stripe come by the same way.
+    each = -(-blocks // plan.config.ddr_bytes) + words * LOAD_CYCLES
+    beats = [
+        words * plan.rows_of_plane(storage, (0, cut(conv, size, [(0, row)])[0].source[1]))[1]
+        * plan.config.row_beats
+        for row in range(1, extent(conv) + 1)
+    ]  # fmt: skip
+
+    def loaded(row: int, stripes: int) -> int:
+        return START_CYCLES + beats[row - 1] + stripes * each
 
     def taken(span: Span) -> int:
         stripe = cut(conv, size, [span])[0]
@@ -343,7 +358,7 @@ def _grow(plan: Plan, conv: Conv, free: int, cycles: float) -> None:
         return known[key]
 
     spans, end = growing_spans(extent(conv), loaded, taken)
-    if end < cycles:
+    if end - START_CYCLES < cycles:
         plan.ported -= {name}
         plan.growing |= {name}
         plan.stripes[conv.name] = cut(conv, size, spans)

@@ -234,7 +234,8 @@ class _Scheduler:
     ) -> None:
         """Run a layer; of one stripe, perhaps only some groups of outputs, to these rows."""
         stripes = self.plan.stripes[conv.name]
-        ahead = self.plan.slots[conv.name] - 1
+        # One more stripe ahead: few transfers are held, and a layer behind them is decoded late.
+        ahead = min(self.plan.slots[conv.name] - 1, 1)
         loaded = 0
         for number, stripe in enumerate(stripes):
             while loaded < min(number + ahead + 1, len(stripes)):
@@ -245,11 +246,15 @@ class _Scheduler:
             self._stripe(conv, number, stripe, part, writes)
 
     def _layer_in_parts(self, conv: Conv, parts: list[Span]) -> None:
-        """Run a layer group by group of outputs; store each part when it is written."""
+        """Run a layer group by group of outputs; store each part when it is written.
+
+        All layers are decoded before the stores, of which few are held, so that filters come ahead.
+        """
         plan = self.plan
         storage, groups = plan.storage(conv.target), plan.config.parts
         plane, words = plan.plane_rows(storage, storage.size[1]), plan.words(storage)
         base = plan.rows[storage.name]
+        transfers = []
         for part in parts:
             begin, end = part[0] // groups * plane, -(-part[1] // groups) * plane
             stretches = [
@@ -258,9 +263,10 @@ class _Scheduler:
             ]
             rows = tuple((base + first, base + last) for first, last in stretches)
             self._layer(conv, part, rows)
-            for first, last in stretches:
-                address = self._row_address(self.ports[storage.name, -1], first)
-                self._store(f"{conv.target}{part}", address, base + first, last - first)
+            transfers += [(f"{conv.target}{part}", *stretch) for stretch in stretches]
+        for name, first, last in transfers:
+            address = self._row_address(self.ports[storage.name, -1], first)
+            self._store(name, address, base + first, last - first)
 
     def _grow(self, value: str, end: int) -> None:
         """Load the rows of each word's plane that are missing up to a row of the map."""
