@@ -14,6 +14,7 @@ from tf2.errors import DeviceError
 from tf2.isa import Layer
 from tf2.isa.timing import layer_cycles
 from tf2.sim.cycle_model import estimate_run
+from tf2.sim.cycle_model.periods import Periods
 from tf2.sim.cycle_model.run import _Run
 from tf2.sim.simulation import DdrSettings
 
@@ -84,12 +85,25 @@ def test_networks_take_the_cycles_of_the_rtl(rtl, memory, seed):
         assert estimate_run(program, MEMORIES[memory]) == expected
 
 
-def test_nothing_happens_in_the_cycles_that_are_passed_over(monkeypatch):
-    program = random_program(np.random.default_rng(7), SMALL, layers=5).program
-    found = {name: estimate_run(program, memory) for name, memory in MEMORIES.items()}
+def test_what_is_passed_over_is_what_would_have_happened(monkeypatch):
+    rng = np.random.default_rng(7)
+    cases = [
+        random_program(rng, SMALL, layers=5),
+        random_program(rng, SMALL, layers=2, rows=1200, max_cycles=4000),
+    ]
+    runs = [(case.program, memory) for case in cases for memory in MEMORIES.values()]
+    passed = []
+    pass_over = Periods.pass_over
+    monkeypatch.setattr(
+        Periods,
+        "pass_over",
+        lambda *at: passed.append(pass_over(*at) - at[1]) or at[1] + passed[-1],
+    )
+    found = [estimate_run(*run) for run in runs]
+    assert sum(passed) > 2000
+    monkeypatch.setattr(Periods, "pass_over", lambda periods, now: now)
     monkeypatch.setattr(_Run, "_skip", lambda run, now: now + 1)
-    for name, memory in MEMORIES.items():
-        assert estimate_run(program, memory) == found[name]
+    assert [estimate_run(*run) for run in runs] == found
 
 
 def test_a_layer_that_waits_for_nothing_takes_its_cycles_in_the_array():

@@ -135,12 +135,15 @@ class Array:
             self.ends = end + self._to_written
 
     def next_change(self, now: int) -> int | None:
-        """Return the next cycle in which anything changes by itself; None for never."""
+        """Return the next cycle in which the layer goes on or ends; None where it waits."""
         times = [time for time in (self._next, self.ends) if time is not None and time > now]
-        if self._given_back:
-            times.append(max(now + 1, self._given_back[0][0]))
+        return min(times, default=None)
+
+    def next_room(self, now: int) -> int | None:
+        """Return the next cycle in which filters, or parameters, are given back; None for never."""
+        times = [max(now + 1, self._given_back[0][0])] if self._given_back else []
         if self._block_ends:
-            times.append(max(now + 1, self._block_ends[0] + 1))
+            times.append(max(now, self._block_ends[0]) + 1)
         return min(times, default=None)
 
 

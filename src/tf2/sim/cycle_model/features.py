@@ -47,6 +47,22 @@ class Loads:
         """Whether a row is there to be written."""
         return self.reader.queue.out and self._beat == self._row_beats - 1
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """Return all that decides what comes next but `rows_left`, relative to a cycle."""
+        return (
+            self._load, now >= self._asks_at, len(self._asked), self._beat,
+            *self.reader.state(now),
+        )  # fmt: skip
+
+    @property
+    def rows_left(self) -> int:
+        """Rows of the first load that are not written."""
+        return self._asked[0] - self._row if self._asked else 0
+
+    def pass_over(self, rows: int) -> None:
+        """Have written some rows more, but not the last."""
+        self._row += rows
+
     def step(self, now: int, control: Control, port: Port, *, arrived: bool) -> bool:
         """Move on, with a beat that arrived; return whether anything moved."""
         moved = self._ask(now, control)
@@ -88,22 +104,37 @@ class Stores:
     """Of `FeatureStore`, with its master.
 
     Attributes:
+        bursts: What is to be written.
         master: Writes rows.
+        rows_left: Of the store, not read yet.
         done: Whether a store ended in this cycle.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
         self._row_beats = config.row_beats
-        self._bursts = Bursts(config.ddr_bytes)
-        self.master = WriteMaster(self._bursts)
+        self.bursts = Bursts(config.ddr_bytes)
+        self.master = WriteMaster(self.bursts)
         self.done = False
         self._store: Store | None = None
         self._runs_at = 0
         self._unanswered = 0
-        self._rows_left = 0
+        self.rows_left = 0
         self._room = max(2, -(-HELD_BEATS // config.row_beats))
         self._read: deque[int] = deque()  # the cycle from which each row that was read is there
         self._beat = 0
+
+    def state(self, now: int) -> tuple[object, ...]:
+        """Return all that decides what comes next but `rows_left`, relative to a cycle."""
+        return (
+            self._store, now >= self._runs_at, self._unanswered, self._room, self._beat,
+            self.rows_left > 0, tuple(time - now for time in self._read),
+            *self.bursts.state(now), *self.master.state(),
+        )  # fmt: skip
+
+    def pass_over(self, rows: int, cycles: int) -> None:
+        """Have read some rows more, but not the last; be as many cycles later."""
+        self.rows_left -= rows
+        self._read = deque(time + cycles for time in self._read)
 
     @property
     def idle(self) -> bool:
@@ -126,7 +157,8 @@ class Stores:
         accepted, requested, beat = self.master.step(
             now, memory, beat=bool(self._read) and self._read[0] <= now
         )
-        moved = moved or accepted > 0 or requested or beat or bool(self._read)
+        moved = moved or accepted > 0 or requested or beat
+        moved = moved or (bool(self._read) and self._read[-1] > now)
         room = self._room
         if beat:
             self._beat += 1
@@ -135,10 +167,10 @@ class Stores:
                 self._read.popleft()
                 self._room += 1
         self._unanswered += requested - memory.bvalid
-        if self._rows_left and now >= self._runs_at and room:
+        if self.rows_left and now >= self._runs_at and room:
             moved = True  # or waits for the port, which changes
             if not port_taken and not port.busy(now):
-                self._rows_left -= 1
+                self.rows_left -= 1
                 self._room -= 1
                 self._read.append(now + READ_CYCLES + 1)
         return accepted, moved or memory.bvalid
@@ -153,10 +185,10 @@ class Stores:
             control.take_store()
             self._runs_at = now + 3
         elif now == self._runs_at - 1:
-            self._bursts.begin(now, store.address, store.rows * self._row_beats)
-            self._rows_left = store.rows
+            self.bursts.begin(now, store.address, store.rows * self._row_beats)
+            self.rows_left = store.rows
         elif now >= self._runs_at:
-            if not self._bursts.free(now) or self._unanswered:
+            if not self.bursts.free(now) or self._unanswered:
                 return False
             self.done = True
             self._store = None

@@ -35,6 +35,7 @@ class Filters:
         self._in_words = False
         self._index = self._block = 0
         self._slots = 0
+        self._words = 0
         self._taken = 0  # as `loaded`, and the word that is being written
         self.loaded = 0
 
@@ -58,6 +59,34 @@ class Filters:
                     self._part = 0
         return self.reader.step(pushed=arrived, taken=taken) or moved
 
+    @property
+    def words(self) -> int:
+        """Words of the stream taken so far, parameters too."""
+        return self._words
+
+    def state(self, now: int) -> tuple[object, ...]:
+        """Return all that decides what comes next while nothing is full, relative to a cycle."""
+        return (self._part, self._taken != self.loaded, *self.reader.state(now))
+
+    def words_free(self, now: int, array: Array, blocks: deque[tuple[int, Layer]]) -> int:
+        """Return words that certainly find room, all of one layer; parameters count as words."""
+        slots = self._parameter_slots - self._slots + array.blocks_done(now)
+        if not blocks or blocks[0][0] > now or slots < 1:
+            return 0
+        layer = blocks[0][1]
+        size = self._parameter_words + layer.kernel.length
+        behind = self._index + self._parameter_words * self._in_words
+        more = min(slots, layer.out_groups - self._block) - 1
+        room = self._filter_words - self._taken + array.freed(now)
+        return min(size - behind + more * size, room) - 2
+
+    def pass_over(self, words: int, blocks: deque[tuple[int, Layer]]) -> None:
+        """Have taken some words more, for which `words_free` has room."""
+        late = self._taken - self.loaded
+        for _ in range(words):
+            self._place(blocks)
+        self.loaded = self._taken - late
+
     def _has_room(self, now: int, array: Array) -> bool:
         if self._in_words:
             return self._taken - array.freed(now) < self._filter_words
@@ -66,6 +95,7 @@ class Filters:
     def _place(self, blocks: deque[tuple[int, Layer]]) -> None:
         """Follow where the word that is taken lies in its block, and in its layer."""
         layer = blocks[0][1]
+        self._words += 1
         self._index += 1
         if not self._in_words:
             if self._index == self._parameter_words:

@@ -102,6 +102,20 @@ class Memory:
             self._tokens -= _BEAT_COST
             self._read_served_last = False
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """Return all that decides what comes next, relative to a cycle."""
+        return (
+            self._tokens, self._read_served_last, self.rvalid, self.wready, self.bvalid,
+            tuple((ready - now, beats) for ready, beats in self._reads),
+            tuple(self._writes), tuple(ready - now for ready in self._answers),
+        )  # fmt: skip
+
+    def shift(self, cycles: int) -> None:
+        """Be as many cycles later."""
+        for burst in self._reads:
+            burst[0] += cycles
+        self._answers = deque(ready + cycles for ready in self._answers)
+
     def next_change(self, now: int) -> int | None:
         """Return the first cycle whose end may give what is not given yet; None for never."""
         times = [self._answers[0] - 1] if self._answers else []
@@ -134,6 +148,11 @@ class ReadMaster:
         self._given = 0  # beats of its first burst
         self.arrived: StretchReader | None = None
         self.beats = 0
+
+    def state(self) -> tuple[object, ...]:
+        """Return all that decides what comes next."""
+        arrived, route = self.arrived, tuple(self._route)
+        return (*self._stages, self._on_bus, route, self._given, arrived)
 
     def ask(self, now: int, memory: Memory) -> tuple[int, bool]:
         """Move requests on; return (beats of the burst that the memory accepts, any moved)."""
@@ -196,6 +215,10 @@ class WriteMaster:
     def idle(self) -> bool:
         """Whether nothing is under way."""
         return not (self._stage or self._on_bus or self._open or self.wvalid)
+
+    def state(self) -> tuple[object, ...]:
+        """Return all that decides what comes next."""
+        return (self._stage, self._on_bus, self._open, tuple(self._bursts), self.wvalid)
 
     def step(self, now: int, memory: Memory, *, beat: bool) -> tuple[int, bool, bool]:
         """Move on; return (beats of the burst accepted, a request taken, a beat taken)."""

@@ -10,6 +10,7 @@ from tf2.sim.cycle_model.control import Control
 from tf2.sim.cycle_model.features import Loads, Stores
 from tf2.sim.cycle_model.filters import Filters
 from tf2.sim.cycle_model.memory import Memory, ReadMaster
+from tf2.sim.cycle_model.periods import Periods
 from tf2.sim.cycle_model.streams import StretchReader
 from tf2.sim.device import Counters, RunReport, layer_records
 from tf2.sim.simulation import DdrSettings
@@ -41,6 +42,11 @@ class _Run:
         self._filters = Filters(program)
         # As the overlay's: a lower one goes first.
         self._reads = ReadMaster((self._control.code, self._loads.reader, self._filters.reader))
+        self._periods = Periods(
+            self._memory, self._reads, self._control, self._array, self._loads, self._stores,
+            self._filters,
+        )  # fmt: skip
+        self._accepted = False  # a burst, by the memory
         self._marks: list[Counters] = []
         self._written = 0  # beats of the burst of writes that is accepted in this cycle
 
@@ -57,6 +63,8 @@ class _Run:
                 break
             moved = self._step(now) or not now  # in the first one readers take their stretches
             now = now + 1 if moved else self._skip(now)
+            if self._accepted:
+                now = self._periods.pass_over(now)
         self._step(now)
         total = self._counters(now)
         return RunReport(total=total, layers=layer_records(program, self._marks))
@@ -86,6 +94,7 @@ class _Run:
         )
         reads.answer(memory)
         moved |= memory.rvalid or arrived is not None
+        self._accepted = bool(asked or self._written)
         moved |= memory.step(now, asked, self._written, wvalid=wvalid)
         if layer_done or self._loads.done or self._stores.done:
             self._count(now, layer_done=layer_done)
@@ -130,9 +139,12 @@ class _Run:
 
     def _skip(self, now: int) -> int:
         """Return the next cycle in which anything can move, and be there."""
-        changes = (self._memory.next_change(now), self._array.next_change(now))
-        later = max(now + 1, min((time for time in changes if time is not None), default=0))
-        if later == now + 1 and all(time is None for time in changes):
+        changes = [self._memory.next_change(now), self._array.next_change(now)]
+        if self._filters.reader.queue.out:
+            changes.append(self._array.next_room(now))
+        times = [time for time in changes if time is not None]
+        later = max(now + 1, min(times, default=0))
+        if not times:
             raise DeviceError("the program waits for what never comes")
         self._memory.pass_over(later - now - 1)
         return later

@@ -31,6 +31,10 @@ class Bursts:
         """Return whether a stretch would be taken: all bursts of the one before were."""
         return not self.left and now >= self._from
 
+    def state(self, now: int) -> tuple[object, ...]:
+        """Return all that decides what comes next but `left`, relative to a cycle."""
+        return (self._in_block, self.left > 0, now >= self._from)
+
     def take(self, now: int, room: int = BURST_BEATS) -> int:
         """Return the beats of the burst that is given in this cycle, if there is room for it."""
         if not self.left or now < self._from:
@@ -62,6 +66,10 @@ class BeatQueue:
         """Whether nothing can be pushed."""
         return self._inner == self._inner_depth
 
+    def state(self) -> tuple[object, ...]:
+        """Return all that decides what comes next."""
+        return (self._inner, self.out)
+
     def step(self, *, pushed: bool, taken: bool) -> bool:
         """End a cycle; return whether anything moved."""
         if self._inner and (taken or not self.out):
@@ -89,6 +97,10 @@ class StretchReader:
         self.bursts = Bursts(ddr_bytes)
         self.queue = BeatQueue(depth)
         self._room = depth  # less what was asked for
+
+    def state(self, now: int) -> tuple[object, ...]:
+        """Return all that decides what comes next but `Bursts.left`, relative to a cycle."""
+        return (self._room, *self.queue.state(), *self.bursts.state(now))
 
     def request(self, now: int) -> int:
         """Return the beats of the burst asked for in this cycle, 0 for none."""
