@@ -13,7 +13,16 @@ from tf2.compiler import compile_graph
 from tf2.errors import DeviceError
 from tf2.isa import Layer
 from tf2.isa.timing import layer_cycles
-from tf2.sim.cycle_model import estimate_run
+from tf2.sim.cycle_model import (
+    array,
+    control,
+    estimate_run,
+    features,
+    filters,
+    memory,
+    port,
+    streams,
+)
 from tf2.sim.cycle_model.periods import Periods
 from tf2.sim.cycle_model.run import _Run
 from tf2.sim.simulation import DdrSettings
@@ -66,23 +75,55 @@ def programs(config, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("ddr", MEMORIES)
 @pytest.mark.parametrize("config", [SMALL, MAC, WIDE], ids=lambda config: config.name)
-def test_random_programs_take_the_cycles_of_the_rtl(rtl, config, memory):
-    for case in programs(config, seed=list(MEMORIES).index(memory)):
-        expected = rtl(case.program, MEMORIES[memory], case.arena)
-        assert estimate_run(case.program, MEMORIES[memory]) == expected
+def test_random_programs_take_the_cycles_of_the_rtl(rtl, config, ddr):
+    for case in programs(config, seed=list(MEMORIES).index(ddr)):
+        expected = rtl(case.program, MEMORIES[ddr], case.arena)
+        assert estimate_run(case.program, MEMORIES[ddr]) == expected
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("memory", ["fast", "far-quarter"])
+@pytest.mark.parametrize("ddr", ["fast", "far-quarter"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_networks_take_the_cycles_of_the_rtl(rtl, memory, seed):
+def test_networks_take_the_cycles_of_the_rtl(rtl, ddr, seed):
     graph = random_graph(np.random.default_rng(seed), rank=2, steps=8)
     for segment in compile_graph(graph, SMALL).arrays:
         program = segment.program
-        expected = rtl(program, MEMORIES[memory], program.arena())
-        assert estimate_run(program, MEMORIES[memory]) == expected
+        expected = rtl(program, MEMORIES[ddr], program.arena())
+        assert estimate_run(program, MEMORIES[ddr]) == expected
+
+
+def test_the_twin_has_the_sizes_of_the_hardware():
+    pytest.importorskip("amaranth")
+    from tf2.gateware import (
+        axi,
+        controller,
+        ddr_reader,
+        ddr_writer,
+        feature_loader,
+        feature_store,
+        filter_loader,
+        layer_queue,
+        signatures,
+    )
+    from tf2.gateware.feature_buffer import FeatureBuffer
+    from tf2.gateware.post_process import PostProcess
+    from tf2.gateware.residual_reader import ResidualReader
+
+    assert streams.BURST_BEATS == axi.BURST_BEATS
+    assert control.PREFETCH_BEATS == controller.PREFETCH_BEATS
+    assert control.QUEUED_TRANSFERS == controller.QUEUED_TRANSFERS
+    assert control.HELD_LAYERS == layer_queue.HELD_LAYERS
+    assert memory.OUTSTANDING_BURSTS == ddr_reader.OUTSTANDING_BURSTS
+    assert memory.OUTSTANDING_BURSTS == ddr_writer.OUTSTANDING_BURSTS
+    assert features.PREFETCH_BEATS == feature_loader.PREFETCH_BEATS
+    assert features.HELD_BEATS == feature_store.HELD_BEATS
+    assert features.READ_CYCLES == FeatureBuffer.LATENCY
+    assert filters.PREFETCH_BEATS == filter_loader.PREFETCH_BEATS
+    assert array.FREE_DELAY == signatures.FREE_DELAY + 1
+    assert port.RESIDUAL_DEPTH == ResidualReader.DEPTH
+    assert port.POP_AFTER == PostProcess._RESIDUAL_AFTER - 1
 
 
 def test_what_is_passed_over_is_what_would_have_happened(monkeypatch):
@@ -91,7 +132,7 @@ def test_what_is_passed_over_is_what_would_have_happened(monkeypatch):
         random_program(rng, SMALL, layers=5),
         random_program(rng, SMALL, layers=2, rows=1200, max_cycles=4000),
     ]
-    runs = [(case.program, memory) for case in cases for memory in MEMORIES.values()]
+    runs = [(case.program, ddr) for case in cases for ddr in MEMORIES.values()]
     passed = []
     pass_over = Periods.pass_over
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from tf2.isa.walk import output_positions, walk
 RESIDUAL_DEPTH = 8
 """Groups of a residual read ahead."""
 
-_POP_AFTER = 7
+POP_AFTER = 7
 """From the last positions of a group being taken to its residual being used."""
 
 
@@ -49,7 +49,7 @@ class Port:
                 longest = max(w.segments, self._config.post_beats)
                 self._write_cycles = 3 * longest + w.segments
         self._to_write = to_written - self._write_cycles + 1
-        self._to_pop = to_sums + self._config.post_beats - 1 + _POP_AFTER
+        self._to_pop = to_sums + self._config.post_beats - 1 + POP_AFTER
         self._at = 0  # the block looked at last
         # The Residual Reader, up to (not with) cycle `_time`:
         self._time = now + 2
