@@ -139,12 +139,13 @@ class Array:
         times = [time for time in (self._next, self.ends) if time is not None and time > now]
         return min(times, default=None)
 
-    def next_room(self, now: int) -> int | None:
-        """Return the next cycle in which filters, or parameters, are given back; None for never."""
-        times = [max(now + 1, self._given_back[0][0])] if self._given_back else []
-        if self._block_ends:
-            times.append(max(now, self._block_ends[0]) + 1)
-        return min(times, default=None)
+    def next_freed(self, now: int) -> int | None:
+        """Return the next cycle in which a filter word's place is free again; None for never."""
+        return max(now + 1, self._given_back[0][0]) if self._given_back else None
+
+    def next_block_done(self, now: int) -> int | None:
+        """Return the next cycle in which a slot of parameters is free again; None for never."""
+        return max(now, self._block_ends[0]) + 1 if self._block_ends else None
 
 
 def tree(terms: int) -> int:

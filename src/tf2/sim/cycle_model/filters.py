@@ -87,6 +87,12 @@ class Filters:
             self._place(blocks)
         self.loaded = self._taken - late
 
+    def next_room(self, now: int, array: Array) -> int | None:
+        """Return the next cycle in which there may be room for what waits; None for never."""
+        if not self.reader.queue.out:
+            return None
+        return array.next_freed(now) if self._in_words else array.next_block_done(now)
+
     def _has_room(self, now: int, array: Array) -> bool:
         if self._in_words:
             return self._taken - array.freed(now) < self._filter_words

@@ -139,9 +139,12 @@ class _Run:
 
     def _skip(self, now: int) -> int:
         """Return the next cycle in which anything can move, and be there."""
-        changes = [self._memory.next_change(now), self._array.next_change(now)]
-        if self._filters.reader.queue.out:
-            changes.append(self._array.next_room(now))
+        array = self._array
+        changes = (
+            self._memory.next_change(now),
+            array.next_change(now),
+            self._filters.next_room(now, array),
+        )
         times = [time for time in changes if time is not None]
         later = max(now + 1, min(times, default=0))
         if not times:
