@@ -49,8 +49,8 @@ def register_engine(name: str, factory: EngineFactory) -> None:
 
 
 def engine_names() -> tuple[str, ...]:
-    """Return the names of all engines."""
-    return tuple(_ENGINES)
+    """Return the names of all engines, sorted."""
+    return tuple(sorted(_ENGINES))
 
 
 def make_executable(name: str, target: Target, threads: int) -> Executable:
@@ -60,7 +60,7 @@ def make_executable(name: str, target: Target, threads: int) -> Executable:
         EngineError: There is no such engine, or it cannot run this.
     """
     if name not in _ENGINES:
-        raise EngineError(f"there is no engine {name!r}; engines are {', '.join(_ENGINES)}")
+        raise EngineError(f"there is no engine {name!r}; engines are {', '.join(engine_names())}")
     if threads < 0:
         raise EngineError(f"threads must be 0 (all) or more, not {threads}")
     return _ENGINES[name](target, threads)
