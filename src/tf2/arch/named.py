@@ -9,8 +9,9 @@ NAMED: dict[str, OverlayConfig] = {
     config.name: config
     for config in (
         # As many lanes as the original TF2 on an Arria 10 GX1150, whose 2,713 M20K hold the
-        # 2.5 MB Feature Buffer and 0.5 MB of Filter Caches: half a fully connected layer of ResNet-50
-        # is on chip when its turn comes. The original's two DDR4 channels give 64 bytes a cycle.
+        # 2.5 MB Feature Buffer and 0.5 MB of Filter Caches: half of ResNet-50's fully connected
+        # layer is on chip when its turn comes. The original's two DDR4 channels give 64 bytes a
+        # cycle.
         OverlayConfig(
             name="original-3840", outputs=16, pixels=15, inputs=16, feature_rows=10240,
             filter_words=4096, post_pixels=15, pool_groups=64, ddr_bytes=64,

@@ -16,8 +16,8 @@ from tf2.gateware.stretch_reader import StretchReader
 from tf2.isa.encoding import ROW
 
 PREFETCH_BEATS = 192
-"""Beats asked for and not yet written: as many as may be under way, and as many again as lie between
-a burst's end and its room being free, else the Filter Loader takes every other burst."""
+"""Beats asked for and not yet written: as many as may be under way, and as many again as lie
+between a burst's end and its room being free, else the Filter Loader takes every other burst."""
 
 ROWS = data.StructLayout({"base_row": ROW, "rows": ROW})
 
