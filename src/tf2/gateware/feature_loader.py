@@ -15,9 +15,9 @@ from tf2.gateware.signatures import TRANSFER, DdrRead, RowWrite, row_bits
 from tf2.gateware.stretch_reader import StretchReader
 from tf2.isa.encoding import ROW
 
-PREFETCH_BEATS = 192
-"""Beats asked for and not yet written: as many as may be under way, and as many again as lie
-between a burst's end and its room being free, else the Filter Loader takes every other burst."""
+PREFETCH_BEATS = 128
+"""Beats asked for and not yet written: as many as may be under way. With more the Filter Loader
+would get no burst beside a load, and the layer that runs would wait for its filters."""
 
 ROWS = data.StructLayout({"base_row": ROW, "rows": ROW})
 

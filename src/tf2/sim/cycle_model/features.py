@@ -11,7 +11,7 @@ from tf2.sim.cycle_model.memory import Memory, WriteMaster
 from tf2.sim.cycle_model.port import Port
 from tf2.sim.cycle_model.streams import Bursts, StretchReader
 
-PREFETCH_BEATS = 192
+PREFETCH_BEATS = 128
 ASKED_LOADS = 2
 """As of the `FeatureLoader`."""
 
