@@ -29,7 +29,7 @@ def add_tree(m: Module, terms: list[Value], name: str = "sum") -> Signal | Value
             pairs.append(terms[-1])
         level += 1
         if level % LEVELS_A_REGISTER == 0 or len(pairs) == 1:
-            registers = [
+            registers: list[Value] = [
                 Signal(pair.shape(), name=f"{name}{level}_{i}", reset_less=True)
                 for i, pair in enumerate(pairs)
             ]

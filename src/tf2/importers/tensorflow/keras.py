@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,8 @@ def _refuse_code(path: Path, part: Any) -> None:
 
 
 def _load(path: Path) -> Any:
-    import keras
-
+    # By name: type checkers take ``import keras`` for this file.
+    keras: Any = import_module("keras")
     if keras.backend.backend() != "tensorflow":
         raise ImportModelError(
             f"{path}: Keras runs on {keras.backend.backend()}, the importer needs TensorFlow. Set "
