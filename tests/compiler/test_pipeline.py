@@ -218,6 +218,16 @@ def test_a_map_read_at_both_strides_is_copied_for_the_strided_readers(rng):
         np.testing.assert_array_equal(array, interpret(graph, feeds)[value])
 
 
+def test_a_layer_of_many_channels_runs_on_the_array(rng):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [conv("full", "x", "y", weights, rng, outs=4, channels=9216)]
+    graph = conv_graph({"x": (1, 9216, 1, 1), "y": (1, 4, 1, 1)}, nodes, weights=weights)
+    config = named_config("test-small")
+    assert [node.where for node in compile_graph(graph, config).nodes] == ["array"]
+    feeds = {"x": rng.integers(-128, 128, (1, 9216, 1, 1)).astype(np.int8)}
+    np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])
+
+
 def test_a_run_takes_at_least_its_layers_and_its_layers_at_least_their_sums(fire):
     (segment,) = compile_graph(fire, named_config("test-small")).arrays
     assert segment.cycles >= sum(layer.cycles for layer in segment.estimates)

@@ -36,12 +36,17 @@ PADDING = -1
 LARGEST_SIZE = (1 << 13) - 1
 """Largest height, width and depth of a map on the array."""
 
+MOST_CHANNELS = 1 << 15
+"""Of a map on the array: the first fully connected layer of VGG-16 reads 25,088."""
+
 
 def map_type(graph: Graph, value: str) -> MapType | None:
     """Return the map that a value of the graph is, None where it is none."""
     kind = graph.types[value]
     shape = kind.shape
-    if not 2 <= len(shape) <= 5 or shape[0] != 1 or max(shape) > LARGEST_SIZE:
+    if not 2 <= len(shape) <= 5 or shape[0] != 1:
+        return None
+    if max(shape[2:], default=1) > LARGEST_SIZE or shape[1] > MOST_CHANNELS:
         return None
     depth, height, width = (*(1,) * (5 - len(shape)), *shape[2:])
     size = (depth, height, width)
