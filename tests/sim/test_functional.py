@@ -318,6 +318,7 @@ def test_z_taps_read_the_following_slices(rng, config):
 def test_loads_and_stores_move_whole_rows(rng, config):
     rows = rng.integers(-128, 128, (4, config.pixels, config.inputs)).astype(np.int8)
     data = np.frombuffer(to_ddr(rows, config), dtype=np.uint8)
+    code = 4096  # behind both copies
     program = Program(
         config=config,
         instructions=(
@@ -325,11 +326,13 @@ def test_loads_and_stores_move_whole_rows(rng, config):
             Store(name="out", address=data.size, base_row=7, rows=4, wait_loads=1),
             End(),
         ),
-        filters=b"", inputs=(), outputs=(), filters_address=0, arena_bytes=2 * data.size,
+        filters=b"", inputs=(), outputs=(), code_address=code, filters_address=0,
+        arena_bytes=2 * code,
     )  # fmt: skip
-    arena = np.concatenate([data, np.zeros_like(data)])
+    arena = program.arena()
+    arena[: data.size] = data
     FunctionalDevice(config).run(program, arena)
-    np.testing.assert_array_equal(from_ddr(arena[data.size :], config), rows)
+    np.testing.assert_array_equal(from_ddr(arena[data.size : 2 * data.size], config), rows)
 
 
 def test_a_program_for_another_overlay_or_arena_is_refused():
