@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from isa.random_programs import random_program
-from isa.test_verify import layer, load, program, store
+from isa.test_program_verify import layer, load, program, store
 from tf2.arch import named_config
 from tf2.isa import Layout, Pool
 from tf2.isa.program import InputPort, OutputPort
