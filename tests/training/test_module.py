@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from tf2.ir import FLOAT32, Graph, Node, TensorType, verify
 from tf2.passes import canonicalize
 from tf2.training.module import GraphModule
 
-MODELS = Path(os.environ.get("TF2_MODELS", "/work/shared/models"))
+MODELS = Path(__file__).resolve().parents[2].parent / "shared" / "models"
 
 REAL = {
     "resnet20-cifar10-pytorch/resnet20.onnx": {},
