@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tf2.arch import OverlayConfig, named_config
+from tf2.arch import NAMED, OverlayConfig, named_config
 from tf2.compiler import ArraySegment, CompiledModel, CompiledRunner, compile_graph
 from tf2.engines.inputs import check_finite
 from tf2.engines.registry import register_engine
 from tf2.engines.target import Target
-from tf2.errors import EngineError
+from tf2.errors import ConfigError, EngineError
 from tf2.ir import Graph
 from tf2.ir.integer_ops import DOMAIN
 from tf2.sim.device import Device, RunReport
@@ -107,15 +110,21 @@ def _rtl(config: OverlayConfig, progress: Progress | None) -> Device:
     return RtlOverlay(config, progress=progress)
 
 
-def overlay_config(overlay: str | OverlayConfig | None) -> OverlayConfig:
-    """Return the overlay that a session is to simulate.
+def overlay_config(overlay: str | os.PathLike[str] | OverlayConfig | None) -> OverlayConfig:
+    """Return an overlay by name, from a JSON file of its parameters, or the default (None).
 
     Raises:
-        ConfigError: There is none of that name.
+        ConfigError: There is none; says which there are, or what is wrong in the file.
     """
     if isinstance(overlay, OverlayConfig):
         return overlay
-    return named_config(overlay or DEFAULT_OVERLAY)
+    name = os.fspath(overlay or DEFAULT_OVERLAY)
+    if name in NAMED or not name.endswith(".json"):
+        return named_config(name)
+    try:
+        return OverlayConfig(**json.loads(Path(name).read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigError(f"{name} is no overlay configuration: {error}") from error
 
 
 def _engine(name: str, make_device: Callable[[OverlayConfig, Progress | None], Device]) -> None:

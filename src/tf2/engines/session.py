@@ -34,8 +34,8 @@ class Session:
             "functional" and "rtl" run the compiled program on a simulated overlay.
         threads: Of one operator; 0 takes every core.
         source: The float model, where it is not where it was when the model was compressed.
-        overlay: For the engines "functional" and "rtl": a name of `tf2.arch.NAMED` or an
-            OverlayConfig; default "ecp5-85k".
+        overlay: For the engines "functional" and "rtl": a name of `tf2.arch.NAMED`, a JSON
+            file of parameters or an OverlayConfig; default "ecp5-85k".
         progress: Told what a simulation is at, and its share done.
 
     Raises:

@@ -1,5 +1,6 @@
 """The few calls most users need; the command line is made of them."""
 
+from tf2.engines.array_engines import overlay_config
 from tf2.flow.accuracy_target import AccuracyTarget
 from tf2.flow.compressing import compress
 from tf2.flow.evaluating import compare, compare_exactly, evaluate
@@ -10,7 +11,6 @@ from tf2.flow.overlays import (
     OverlayReport,
     compile_model,
     estimate,
-    overlay_config,
     overlay_report,
     profile,
 )

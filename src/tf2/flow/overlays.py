@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tf2.arch import NAMED, OverlayConfig, named_config
+from tf2.arch import OverlayConfig
 from tf2.compiler import ArraySegment, CompiledModel, compile_graph
+from tf2.engines.array_engines import overlay_config
 from tf2.engines.target import target_of
-from tf2.errors import ConfigError, EngineError
+from tf2.errors import EngineError
 from tf2.isa import Layer, Load, Store
 from tf2.model_file import CompressedModel
 from tf2.sim.cycle_model import estimate_run
@@ -76,23 +76,6 @@ class OverlayReport:
     def frames_per_second(self, clock_mhz: float) -> float:
         """Return frames a second of the overlay alone, at a clock."""
         return clock_mhz * 1e6 / max(1, self.total.cycles)
-
-
-def overlay_config(overlay: str | os.PathLike[str] | OverlayConfig) -> OverlayConfig:
-    """Return an overlay by name, or from a JSON file of its parameters.
-
-    Raises:
-        ConfigError: There is none; says which there are, or what is wrong in the file.
-    """
-    if isinstance(overlay, OverlayConfig):
-        return overlay
-    if str(overlay) in NAMED or not str(overlay).endswith(".json"):
-        return named_config(str(overlay))
-    try:
-        fields = json.loads(Path(overlay).read_text())
-        return OverlayConfig(**fields)
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigError(f"{overlay} is no overlay configuration: {error}") from error
 
 
 def compile_model(model: ModelLike, overlay: str | OverlayConfig) -> CompiledModel:
