@@ -1,0 +1,1 @@
+"""Complete projects for the tools of FPGA vendors."""

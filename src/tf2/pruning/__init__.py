@@ -1,0 +1,1 @@
+"""Networks with fewer weights: random, by magnitude, and whole channels; fine-tuned."""

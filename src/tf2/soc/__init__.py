@@ -1,0 +1,1 @@
+"""A complete board design around the overlay: memory controller, host link, clocks (LiteX)."""
