@@ -107,10 +107,10 @@ def read_checkpoint(path: Path, belongs_to: Mapping[str, str]) -> Checkpoint:
         raise TrainingError(f"{path} is a checkpoint of a newer TF2 (version {version})")
     names = {"model": "model", "settings": "training settings", "samples": "number of samples",
              "compression": "compression settings"}  # fmt: skip
-    for key, name in names.items():
-        if found.get(key) != belongs_to[key]:
-            there, here = found.get(key), belongs_to[key]
-            hint = _difference(there, here) if key in ("settings", "compression") else ""
+    for key, here in belongs_to.items():
+        if found.get(key) != here:
+            there, name = found.get(key), names.get(key, key)
+            hint = _difference(there, here) if here.startswith("{") else ""
             raise TrainingError(
                 f"{path} belongs to another training: its {name} differs{hint}. Remove the file "
                 "to begin anew, or continue with what it was made with"

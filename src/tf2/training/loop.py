@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -76,6 +76,30 @@ class Progress:
     left: float
 
 
+class Constraint(Protocol):
+    """What holds weights to something while they are trained: grids (`inq`), masks (pruning)."""
+
+    def freeze(self, share: float) -> None:
+        """Begin a step of the schedule."""
+        ...
+
+    def groups(self, module: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+        """Return an optimizer's parameter groups."""
+        ...
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+        """Hold the weights at each step of an optimizer; returns it."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Return what a checkpoint keeps, beside the module's parameters."""
+        ...
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `state` returned."""
+        ...
+
+
 def logits_of(module_outputs: Any) -> Tensor:
     """Return the scores (N, classes) of a network with one output.
 
@@ -109,6 +133,8 @@ class Trainer:
         outputs: Values the loss is given; default the graph's outputs.
         loss: Default: cross entropy.
         validation: Measured after each epoch.
+        constraint: Of the module's weights; default: INQ as the settings say.
+        belongs_to: What a checkpoint must agree in beside start, settings and data.
         workers: Processes that read ahead.
         progress: Told after every batch, in the leading process.
         clock: Seconds.
@@ -124,6 +150,8 @@ class Trainer:
         outputs: tuple[str, ...] | None = None,
         loss: Loss | None = None,
         validation: Validation | None = None,
+        constraint: Callable[[GraphModule], Constraint] | None = None,
+        belongs_to: Mapping[str, str] | None = None,
         workers: int = 0,
         progress: Callable[[Progress], None] | None = None,
         clock: Callable[[], float] = time.perf_counter,
@@ -136,21 +164,14 @@ class Trainer:
             start.graph, outputs=outputs, batch_norm=settings.batch_norm, features=features
         )
         self._to_device(self.module)
-        self.inq = Inq(
-            self.module,
-            start.layers,
-            bits=settings.bits,
-            mode=settings.method,
-            order=settings.order,
-            train_gains=settings.train_gains,
-            seed=settings.seed,
-        )
-        groups = self.inq.groups(self.module, weight_decay=settings.weight_decay)
+        made = constraint or (lambda module: _inq(module, start, settings))
+        self.constraint = made(self.module)
+        groups = self.constraint.groups(self.module, weight_decay=settings.weight_decay)
         nesterov = settings.momentum > 0
         self._optimizer = torch.optim.SGD(
             groups, lr=settings.lr, momentum=settings.momentum, nesterov=nesterov
         )
-        self.inq.attach(self._optimizer)
+        self.constraint.attach(self._optimizer)
         self._loss = loss or cross_entropy
         self._teacher = GraphModule(start.float_graph, outputs=outputs).eval()
         if settings.distill:
@@ -167,10 +188,16 @@ class Trainer:
         self._validation = validation
         self._progress = progress
         self._clock = clock
-        self._belongs_to = fingerprint(start, settings, len(data))
+        self._belongs_to = {**fingerprint(start, settings, len(data)), **(belongs_to or {})}
         self._position = Position()
         self._seconds = 0.0
         self._stop = False
+
+    @property
+    def inq(self) -> Inq:
+        """The grids of a training without a constraint of its own."""
+        assert isinstance(self.constraint, Inq)
+        return self.constraint
 
     def resume(self, path: Path) -> bool:
         """Go on from a checkpoint; False where there is none.
@@ -185,7 +212,7 @@ class Trainer:
         state = self.module.state_dict()
         self.module.load_state_dict({name: tensors[f"module/{name}"] for name in state})
         prefix = "inq/"
-        self.inq.load(
+        self.constraint.load(
             {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
         )
         restore_optimizer(self._optimizer, tensors)
@@ -211,7 +238,7 @@ class Trainer:
                 first_epoch = self._position.epoch
                 if (first_epoch, self._position.batch) == (0, 0):
                     self._optimizer.state.clear()
-                    self.inq.freeze(self.settings.schedule[step])
+                    self.constraint.freeze(self.settings.schedule[step])
                 for epoch in range(first_epoch, epochs):
                     self._epoch(network, step, epoch, began, checkpoint)
                     ended = epoch + 1 == epochs
@@ -323,7 +350,7 @@ class Trainer:
             return
         tensors: dict[str, Tensor] = {
             **{f"module/{n}": t for n, t in self.module.state_dict().items()},
-            **{f"inq/{n}": t for n, t in self.inq.state().items()},
+            **{f"inq/{n}": t for n, t in self.constraint.state().items()},
             **optimizer_tensors(self._optimizer),
         }
         state = Checkpoint(
@@ -355,6 +382,18 @@ class Trainer:
         finally:
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+
+def _inq(module: GraphModule, start: Start, settings: TrainingSettings) -> Inq:
+    return Inq(
+        module,
+        start.layers,
+        bits=settings.bits,
+        mode=settings.method,
+        order=settings.order,
+        train_gains=settings.train_gains,
+        seed=settings.seed,
+    )
 
 
 def uses_bf16(amp: str, device: torch.device) -> bool:
