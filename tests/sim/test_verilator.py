@@ -6,7 +6,8 @@ import pytest
 
 from tf2.errors import DeviceError, MissingExtraError
 from tf2.sim import verilator
-from tf2.sim.verilator import build, cache_folder
+from tf2.sim.build_cache import cache_folder
+from tf2.sim.verilator import build
 
 DESIGN = """module overlay(input clk, output reg [7:0] count);
 always @(posedge clk) count <= count + 1;

