@@ -6,17 +6,24 @@ text for Verilator. Converted once they take 3 s, and Verilator may keep the cop
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 from amaranth.hdl import ClockSignal, Instance, Module, ResetSignal, Value
 from amaranth.lib import wiring
 
 from tf2.gateware.bare import bare
 
 _KEEP = "/*verilator no_inline_module*/"
+
+_ZEROS = re.compile(
+    r"\n  cell \$meminit_v2 [^\n]*\n(?:    parameter [^\n]*\n)*    connect \\ADDR [^\n]*\n"
+    r"    connect \\DATA \d+'0+\n(?:    [^\n]*\n)*?  end\n"
+)
+"""A memory's first content in RTLIL, all 0."""
 
 
 class SharedModules:
@@ -36,9 +43,7 @@ class SharedModules:
         """Return the signature of the module of that name, converted when first asked for."""
         if name not in self.texts:
             unit = make()
-            text = verilog.convert(
-                unit, name=name, platform=self, emit_src=False, strip_internal_attrs=True
-            )
+            text = to_verilog(unit, name=name, platform=self)
             self.texts[name] = _not_inlined(text, name)
             self._signatures[name] = unit.signature
         return self._signatures[name]
@@ -70,6 +75,23 @@ def add_shared(
     }
     m.submodules[label] = Instance(name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
     return SimpleNamespace(**interface)
+
+
+def to_verilog(unit: Any, *, name: str, platform: Any, ports: Any = None) -> str:
+    """Return the Verilog of a unit as module `name`, without attributes of sources.
+
+    Memories whose first content is 0 are left without one: written out word by word it would be
+    most of the text, and most of what Verilator and g++ have to do.
+
+    Args:
+        unit: What to convert.
+        name: Of its module.
+        platform: Given to `elaborate`.
+        ports: As of `amaranth.back.rtlil.convert`.
+    """
+    text = rtlil.convert(unit, name=name, platform=platform, ports=ports, emit_src=False)
+    # What `verilog.convert` does with it.
+    return verilog._convert_rtlil_text(_ZEROS.sub("\n", text), strip_internal_attrs=True)
 
 
 def _not_inlined(text: str, name: str) -> str:
