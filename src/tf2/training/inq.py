@@ -25,7 +25,7 @@ from tf2.compression import Codes
 from tf2.errors import TrainingError
 from tf2.training.grid import GRIDS, INT8, Grid, Multipliers
 from tf2.training.module import GraphModule
-from tf2.training.start import LayerStart, by_column
+from tf2.training.start import LayerStart
 
 Order = Literal["magnitude", "random"]
 Mode = Literal["inq", "qat"]
@@ -71,7 +71,6 @@ class GridLayer:
         shape = (-1, *[1] * (weight.ndim - 1))
         like = {"dtype": torch.float32, "device": weight.device}
         self._alpha = torch.tensor(start.alpha, **like).reshape(shape)
-        self._column = torch.tensor(by_column(start.column, weight.ndim), **like)
         self.gain = nn.Parameter(torch.ones_like(self._alpha)) if train_gains else None
         self.frozen = torch.zeros_like(weight, dtype=torch.bool)
         self.q = torch.zeros_like(weight.detach())
@@ -82,8 +81,6 @@ class GridLayer:
         self._real_slope = None if slope is None else slope.detach().clone()
         if slope is not None:
             slope.requires_grad_(start.slope_trains)
-        offset = np.zeros(1) if start.offset is None else start.offset
-        self._offset = torch.tensor(by_column(offset, weight.ndim), **like)
         self._rank = weight.detach().abs().reshape(-1)  # of equal weights the larger at the start
         self.after_step()
 
@@ -103,7 +100,7 @@ class GridLayer:
     def freeze(self, share: float, *, order: Order, rng: np.random.Generator) -> None:
         """Freeze further weights on the grid until ``share`` of them, 0..1, is frozen."""
         source = self._real if self.mode == "qat" else self.weight
-        codes = self._grid.rounded(source * self._column / self.alpha)
+        codes = self._grid.rounded(source / self.alpha)
         count = round(share * source.numel()) - int(self.frozen.sum())
         self.before_step()
         if count > 0:
@@ -121,7 +118,7 @@ class GridLayer:
         if order == "random":
             return free[torch.from_numpy(rng.permutation(len(free))).to(free.device)]
         free = free[torch.argsort(self._rank[free], descending=True, stable=True)]
-        size = (source * self._column).abs().reshape(-1)[free]
+        size = source.abs().reshape(-1)[free]
         return free[torch.argsort(size, descending=True, stable=True)]
 
     @torch.no_grad()
@@ -133,7 +130,7 @@ class GridLayer:
         if self.mode == "qat":
             self.weight.copy_(self._real)
         if self.gain is not None and self.weight.grad is not None:
-            values = torch.where(self.frozen, self.q, 0.0) * self._alpha / self._column
+            values = torch.where(self.frozen, self.q, 0.0) * self._alpha
             axes = tuple(range(1, self.weight.ndim))
             self.gain.grad = (self.weight.grad * values).sum(axes, keepdim=True)
 
@@ -141,17 +138,15 @@ class GridLayer:
     def after_step(self) -> None:
         """Put the weights where they belong: frozen ones on their codes."""
         alpha = self.alpha
-        unit = alpha / self._column
         if self.mode == "qat":
             self._real.copy_(self.weight)
-            free = self._grid.rounded(self._real / unit) * unit
+            free = self._grid.rounded(self._real / alpha) * alpha
         else:
             free = self.weight
-        self.weight.copy_(torch.where(self.frozen, self.q * unit, free))
+        self.weight.copy_(torch.where(self.frozen, self.q * alpha, free))
         self._real_bias.copy_(self.bias)
         step = alpha.reshape(-1) * self._bias_step
-        moved = (self.weight * self._offset).flatten(1).sum(1)
-        self.bias.copy_(((self._real_bias + moved) / step).round() * step - moved)
+        self.bias.copy_((self._real_bias / step).round() * step)
         if self._slope is not None and self._real_slope is not None:
             self._real_slope.copy_(self._slope)
             along = alpha.reshape(self._slope.shape)
@@ -160,7 +155,7 @@ class GridLayer:
     def codes(self) -> Codes:
         """Return the codes; those that are not frozen are rounded."""
         source = self._real if self.mode == "qat" else self.weight.detach()
-        rounded = self._grid.rounded(source * self._column / self.alpha)
+        rounded = self._grid.rounded(source / self.alpha)
         q = torch.where(self.frozen, self.q, rounded).reshape(len(self.q), -1)
         alpha = self.alpha.reshape(-1).cpu().numpy().astype(np.float64)
         return Codes(q=q.cpu().numpy().astype(np.int16), alpha=alpha)

@@ -32,14 +32,12 @@ class FeaturePlan:
         skips: ReLU nodes that the rounding behind them does.
         factors: By node: what its result is multiplied by, as the integers' multiplier is not
             exactly one over the window's size.
-        borders: By convolution: what it sees beyond its input, by channel, where that is not 0.
     """
 
     writes: Mapping[str, Feature] = field(default_factory=dict)
     reads: Mapping[str, Mapping[str, Feature]] = field(default_factory=dict)
     skips: frozenset[str] = frozenset()
     factors: Mapping[str, float] = field(default_factory=dict)
-    borders: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 ROUNDER = 1.5 * 2.0**23
@@ -49,17 +47,12 @@ FLOAT = FeaturePlan()
 """No bytes anywhere."""
 
 
-def feature_plan(
-    graph: Graph,
-    scales: Mapping[str, Feature],
-    borders: Mapping[str, np.ndarray] | None = None,
-) -> FeaturePlan:
+def feature_plan(graph: Graph, scales: Mapping[str, Feature]) -> FeaturePlan:
     """Return where the values of a canonical graph become bytes.
 
     Args:
         graph: Canonical, as it was compressed: pixels exposed where they were.
         scales: Of its features.
-        borders: See `FeaturePlan`.
     """
     plan = partition(graph)
     writes: dict[str, Feature] = {}
@@ -84,7 +77,6 @@ def feature_plan(
         reads=used,
         skips=frozenset(skips),
         factors=factors,
-        borders=borders or {},
     )
 
 

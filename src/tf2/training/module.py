@@ -148,7 +148,7 @@ class GraphModule(nn.Module):
             calls.append(
                 _Call(
                     node=node,
-                    function=(lambda x: x) if skipped else self._function(node, features),
+                    function=(lambda x: x) if skipped else function_of(self.graph, node),
                     reads={n: f for n, f in given.items() if n in node.inputs},
                     writes=features.writes.get(node.output),
                     factor=features.factors.get(node.name),
@@ -156,24 +156,6 @@ class GraphModule(nn.Module):
                 )
             )
         return calls
-
-    def _function(self, node: Node, features: FeaturePlan) -> Function:
-        border = features.borders.get(node.name)
-        pads = tuple(node.attr("pads", ()))
-        if border is None or not any(pads):
-            return function_of(self.graph, node)
-        inner = function_of(self.graph, node.with_attrs(pads=(0,) * len(pads)))
-        rank = len(pads) // 2
-        flat = [n for axis in reversed(range(rank)) for n in (pads[axis], pads[rank + axis])]
-        key = f"border_{len(self._buffers)}"
-        value = torch.tensor(border, dtype=torch.float32).reshape(1, -1, *[1] * rank)
-        self.register_buffer(key, value, persistent=False)
-
-        def bordered(x: Tensor, *parameters: Tensor) -> Tensor:
-            fill = getattr(self, key)
-            return inner(functional.pad(x - fill, flat) + fill, *parameters)
-
-        return bordered
 
     def _values(self) -> dict[str, Tensor]:
         return {name: getattr(self, key) for name, key in self._attributes.items()}

@@ -14,12 +14,12 @@ from tf2.compression.grid import Gains, RealGains
 from tf2.errors import TrainingError
 from tf2.ir import FLOAT32, Feature, Graph, Node, TensorType, verify
 from tf2.model_file.manifest import CompressionSettings, Support
-from tf2.numerics import fixed_point
 from tf2.passes import canonicalize
 from tf2.passes.linear import bias_of
 from tf2.quantization import Step, partition
 from tf2.training.grid import GRIDS
 from tf2.training.int8_features import FeaturePlan, feature_plan
+from tf2.training.pixels import Pixels, centre_node, centred
 
 Window = Literal["gain", "channel", "layer"]
 
@@ -37,10 +37,7 @@ class LayerStart:
         alpha: Gain of each row, (O,): weights on the grid are alpha * q.
         x: Scale of its input.
         y: Scale of its output; None where its sums leave the array.
-        column: What a weight is multiplied by before it is on the grid, by input channel; None
-            for 1. The first layer reads pixels on the array, normalized pixels in training.
-        offset: Of the normalized pixels, by input channel; None for 0.
-        border: What such a layer sees beyond the image, by input channel: the pixel nearest to 0.
+        pixels: Units of its input, where the array reads pixels there.
         activation: The node with a slope below zero that is fused behind it; "" for none.
         slope_trains: That slope is a parameter.
         kept: It stays at 8 bits.
@@ -50,9 +47,7 @@ class LayerStart:
     alpha: np.ndarray
     x: Feature
     y: Feature | None
-    column: np.ndarray | None
-    offset: np.ndarray | None
-    border: np.ndarray | None
+    pixels: Pixels | None
     activation: str
     slope_trains: bool
     kept: bool
@@ -63,9 +58,9 @@ class Start:
     """A network about to be trained.
 
     Attributes:
-        graph: Canonical and float; each layer has a weight and a bias of its own, which are those
-            training starts from.
-        float_graph: The same with the float weights.
+        graph: What is trained: canonical and float, on pixels where the array reads them; each
+            layer has a weight and a bias of its own, which are those training starts from.
+        float_graph: Canonical, with the float weights; the same function of the same inputs.
         planned: As the array would run it, pixels exposed: what the feature scales are of.
         layers: In order.
         scales: Of every feature.
@@ -85,8 +80,10 @@ class Start:
 
     def features(self) -> FeaturePlan:
         """Return where values are bytes while the network is trained."""
-        borders = {n.node: n.border for n in self.layers if n.border is not None}
-        return feature_plan(self.planned, self.scales, borders)
+        plan = feature_plan(self.planned, self.scales)
+        readers = {n.node: centre_node(n.node) for n in self.layers if n.pixels is not None}
+        reads = {readers.get(node, node): values for node, values in plan.reads.items()}
+        return replace(plan, reads=reads)
 
     def figures(self) -> Figures:
         """Return what calibration has found, picklable: one process tells it to the others."""
@@ -135,37 +132,32 @@ def start_of(
     chosen = settings.model_copy(update={"method": method})
     compressed = compress(graph, batches, chosen, pixel_affine=pixel_affine, progress=progress)
     settled = settled_of(compressed.graph)
-    base = with_own_parameters(canonicalize(graph).graph)
     planned = compressed.float_graph
-    steps = {s.node.name: s for s in partition(planned).steps if s.kind == "conv"}
+    trained = with_own_parameters(planned)
+    steps = [step for step in partition(trained).steps if step.kind == "conv"]
     if not steps:
         raise TrainingError(f"{graph.name!r} has no layer with weights that the array could run")
+    base = with_own_parameters(canonicalize(graph).graph)
     layers: list[LayerStart] = []
     constants: dict[str, np.ndarray] = {}
-    for node in base.nodes:
-        step = steps.get(node.name)
-        if step is None:
-            continue
-        rows = base.constants[node.inputs[1]]
-        column, offset = _pixel_scale(node, step.node, pixel_affine)
-        kept = node.name in settings.keep
-        layer = _layer_start(step, settled, column, offset, kept)
-        if compensated or kept:
-            codes = settled.layers[node.name]
-            integer = compressed.graph.node(node.name)
-            bias = compressed.graph.constants[integer.inputs[2]] * codes.alpha * layer.x.scale
-            wide = (codes.q * codes.alpha[:, None]).reshape(rows.shape) / by_column(
-                column, rows.ndim
-            )
-            wide_bias = bias - moved_bias(wide, offset)
-            constants[node.inputs[1]] = wide.astype(np.float32)
-            constants[node.inputs[2]] = wide_bias.astype(np.float32)
+    for step in steps:
+        name = step.node.name
+        pixels = _pixels(step.node, base.node(name), settled, pixel_affine)
+        layer = _layer_start(step, settled, pixels, name in settings.keep)
+        weight, bias = (base.constants[n] for n in base.node(name).inputs[1:3])
+        wide, wide_bias = (weight, bias) if pixels is None else pixels.from_model(weight, bias)
+        if compensated or layer.kept:
+            wide, wide_bias = _compensated(layer, settled, compressed.graph, wide.shape)
         else:
-            on_grid = (rows * by_column(column, rows.ndim)).reshape(len(rows), -1)
-            layer = replace(layer, alpha=_met(_window_gains(on_grid, window, bits), layer))
+            gains = _window_gains(wide.reshape(len(wide), -1), window, bits)
+            layer = replace(layer, alpha=_met(gains, layer))
+        constants[step.node.inputs[1]] = wide.astype(np.float32)
+        constants[step.node.inputs[2]] = wide_bias.astype(np.float32)
+        if pixels is not None:
+            trained = centred(trained, trained.node(name), pixels)
         layers.append(layer)
     return Start(
-        graph=base.replaced(constants=constants),
+        graph=trained.replaced(constants=constants),
         float_graph=base,
         planned=planned,
         layers=tuple(layers),
@@ -207,55 +199,40 @@ def with_own_parameters(graph: Graph) -> Graph:
     return verify(graph.replaced(nodes=nodes, types=types, constants=constants))
 
 
-def by_column(column: np.ndarray | None, rank: int) -> np.ndarray:
-    """Return a factor for each input channel in the shape of a weight; 1 for None."""
-    return np.ones(()) if column is None else column.reshape(1, -1, *[1] * (rank - 2))
+def _pixels(
+    node: Node, of_model: Node, settled: Settled, pixel_affine: Affine | None
+) -> Pixels | None:
+    """Return the units of the pixels that a layer reads on the array, None if it does not."""
+    if pixel_affine is None or node.inputs[0] == of_model.inputs[0]:
+        return None
+    return Pixels.of(*pixel_affine, settled.scales[node.inputs[0]])
 
 
-def moved_bias(weight: np.ndarray, offset: np.ndarray | None) -> np.ndarray | float:
-    """Return what an offset of the inputs adds to the bias of each row, (O,)."""
-    if offset is None:
-        return 0.0
-    return (weight * by_column(offset, weight.ndim)).reshape(len(weight), -1).sum(1)
-
-
-def _pixel_scale(
-    node: Node, planned: Node, pixel_affine: Affine | None
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Return (gain, offset) of the pixels that a layer reads on the array, None if it does not."""
-    if pixel_affine is None or node.inputs[0] == planned.inputs[0]:
-        return None, None
-    gain, offset = (np.asarray(a, np.float64) for a in pixel_affine)
-    return gain, offset
-
-
-def _layer_start(
-    step: Step,
-    settled: Settled,
-    column: np.ndarray | None,
-    offset: np.ndarray | None,
-    kept: bool,
-) -> LayerStart:
-    x = settled.scales[step.node.inputs[0]]
+def _layer_start(step: Step, settled: Settled, pixels: Pixels | None, kept: bool) -> LayerStart:
     slopes = [node for node in step.fused if step.activation.slope is not None]
+    alpha = settled.layers[step.node.name].alpha
     return LayerStart(
         node=step.node.name,
-        alpha=settled.layers[step.node.name].alpha,
-        x=x,
+        alpha=alpha if pixels is None else np.ldexp(alpha, pixels.shift),
+        x=settled.scales[step.node.inputs[0]] if pixels is None else pixels.input,
         y=None if step.sums else settled.scales[step.output],
-        column=column,
-        offset=offset,
-        border=None if column is None or offset is None else _border(x, column, offset),
+        pixels=pixels,
         activation=slopes[0].name if slopes else "",
         slope_trains=bool(slopes) and slopes[0].op == "PRelu",
         kept=kept,
     )
 
 
-def _border(x: Feature, gain: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    pixel = (-offset / gain).astype(np.float32)
-    stored = fixed_point.quantize(pixel, x.frac_bits, x.zero_point)
-    return fixed_point.dequantize(stored, x.frac_bits, x.zero_point) * gain + offset
+def _compensated(
+    layer: LayerStart, settled: Settled, integers: Graph, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weight and bias of a layer of the integer network, as the reals they stand for."""
+    q = settled.layers[layer.node].q
+    wide = q * layer.alpha[:, None]
+    steps = integers.constants[integers.node(layer.node).inputs[2]].astype(np.float64)
+    if layer.pixels is not None:
+        steps = steps + layer.pixels.centre / layer.pixels.feature.scale * q.astype(float).sum(1)
+    return wide.reshape(shape), steps * layer.alpha * layer.x.scale
 
 
 def _met(alpha: np.ndarray, layer: LayerStart) -> np.ndarray:
