@@ -31,9 +31,6 @@ _COUNTED = (Register.CYCLES, Register.BUSY, Register.STALL_FILTER, Register.WAIT
 CHUNK_CYCLES = 20_000
 """Cycles between two reports of progress."""
 
-SMALL_LANES = 256
-"""Overlays up to here are built fast rather than to run fast."""
-
 WATCHDOG_CYCLES = 1_000_000
 
 DRAIN_CYCLES = 50_000
@@ -88,7 +85,6 @@ class RtlOverlay:
             overlay_verilog(config, self._progress),
             defines=(f"DDR_BYTES={config.ddr_bytes}",),
             trace=trace,
-            optimize=1 if config.lanes <= SMALL_LANES else 2,
             progress=self._progress,
         )
         self._simulation = Simulation(library, self._ddr)
