@@ -13,24 +13,38 @@ from tf2.ir import Feature
 from tf2.numerics import fixed_point
 from tf2.quantization import bytes_name
 from tf2.training.inq import Inq
-from tf2.training.int8_features import as_bytes
+from tf2.training.int8_features import PoolFactor, as_bytes
 from tf2.training.module import GraphModule
 from tf2.training.start import start_of
 
 
+@pytest.mark.parametrize("in_place", [False, True])
 @pytest.mark.parametrize("feature", [Feature(3, 0), Feature(5, -128), Feature(-2, 0)])
-def test_values_are_those_of_the_golden_rounding_and_gradients_stop_outside(feature, rng):
+def test_values_are_those_of_the_golden_rounding_and_gradients_stop_at_the_ends(
+    feature, in_place, rng
+):
     wide = rng.uniform(1.5 * feature.min - 1, 1.5 * feature.max, 1000)
     ties = (np.arange(-300, 300) + 0.5) * feature.scale
     x = np.concatenate([wide, ties, [0.0]]).astype(np.float32)
-    tensor = torch.from_numpy(x).requires_grad_()
-    y = as_bytes(tensor, feature)
+    tensor = torch.from_numpy(x.copy()).requires_grad_()
+    own = tensor * 1.0
+    y = as_bytes(own, feature, in_place=in_place)
     stored = fixed_point.quantize(x, feature.frac_bits, feature.zero_point)
     wanted = fixed_point.dequantize(stored, feature.frac_bits, feature.zero_point)
     np.testing.assert_array_equal(y.detach().numpy(), wanted)
+    np.testing.assert_array_equal(own.detach().numpy(), wanted if in_place else x)
     y.sum().backward()
-    inside = (x > feature.min) & (x < feature.max)
+    inside = (wanted > feature.min) & (wanted < feature.max)
     np.testing.assert_array_equal(tensor.grad.numpy(), inside.astype(np.float32))
+
+
+def test_window_sums_times_the_multiplier_are_exact():
+    sums = torch.arange(0, 49 * 255, dtype=torch.float64)
+    pool = PoolFactor(count=49, step=2.0**-4, factor=167 * 2.0**-15)
+    found = pool.of_mean((sums / 49 * 2.0**-4).float())
+    assert torch.equal(found.double(), sums * 167 * 2.0**-19)
+    rough = pool.of_mean((sums / 49 * 2.0**-4).bfloat16())
+    assert torch.allclose(rough.double(), sums * 167 * 2.0**-19, rtol=0.02)
 
 
 def test_every_byte_of_the_packed_network_is_met_before_training(rng):

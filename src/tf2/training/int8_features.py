@@ -1,12 +1,13 @@
 """8-bit features while training: what is trained is what runs.
 
 Values are rounded to the bytes of the packed model, with its scales, and passed on as the reals
-they stand for; gradients pass straight through where the byte range holds the value (Bengio et al.
+they stand for; gradients pass straight through but at the ends of the byte range (Bengio et al.
 2013, arXiv:1308.3432). ReLU into bytes that cannot be negative is the saturation itself.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,28 @@ from tf2.quantization.feature_scales import feature_operands
 
 
 @dataclass(frozen=True, kw_only=True)
+class PoolFactor:
+    """What an average pooling multiplies its window sums by, on the array.
+
+    Attributes:
+        count: Positions of a window.
+        step: Of the sums.
+        factor: Of the sums; not exactly one over the count.
+    """
+
+    count: int
+    step: float
+    factor: float
+
+    def of_mean(self, mean: Tensor) -> Tensor:
+        """Return the pooling's result for a mean of windows; exact in float32."""
+        if mean.dtype != torch.float32:
+            return mean * (self.count * self.factor)
+        bound = ROUNDER * self.step
+        return ((mean * self.count + bound) - bound) * self.factor
+
+
+@dataclass(frozen=True, kw_only=True)
 class FeaturePlan:
     """Where a network's values become bytes.
 
@@ -30,18 +53,20 @@ class FeaturePlan:
         writes: Values that an operator of the array writes as bytes.
         reads: By node: values of the host that it reads as bytes.
         skips: ReLU nodes that the rounding behind them does.
-        factors: By node: what its result is multiplied by, as the integers' multiplier is not
-            exactly one over the window's size.
+        factors: Of average poolings, by node.
     """
 
     writes: Mapping[str, Feature] = field(default_factory=dict)
     reads: Mapping[str, Mapping[str, Feature]] = field(default_factory=dict)
     skips: frozenset[str] = frozenset()
-    factors: Mapping[str, float] = field(default_factory=dict)
+    factors: Mapping[str, PoolFactor] = field(default_factory=dict)
 
 
 ROUNDER = 1.5 * 2.0**23
 """Float32 numbers of this size are whole, and stay so 2**22 up and down."""
+
+OVERWRITTEN = frozenset({"Conv", "Gemm", "Add", "AveragePool", "GlobalAveragePool"})
+"""Operators that return a tensor of their own and do not keep it for the gradient."""
 
 FLOAT = FeaturePlan()
 """No bytes anywhere."""
@@ -58,7 +83,7 @@ def feature_plan(graph: Graph, scales: Mapping[str, Feature]) -> FeaturePlan:
     writes: dict[str, Feature] = {}
     reads: dict[str, Mapping[str, Feature]] = {}
     skips: set[str] = set()
-    factors: dict[str, float] = {}
+    factors: dict[str, PoolFactor] = {}
     for step in plan.steps:
         if step.kind == "host":
             continue
@@ -87,39 +112,53 @@ def _from_host(
     return {name: scales[name] for name in operands if name not in plan.in_bytes}
 
 
-def _pool_factor(graph: Graph, step: Step, scales: Mapping[str, Feature]) -> float:
+def _pool_factor(graph: Graph, step: Step, scales: Mapping[str, Feature]) -> PoolFactor:
     count = divisor(graph, step.node)
     assert count is not None, "partition admits pools of one divisor only"
     x, y = scales[step.node.inputs[0]], scales[step.output]
     exact = 2.0 ** (y.frac_bits - x.frac_bits) / count
     multiplier, shift = fixed_point.nearest_multiplier(np.array(exact), zero_point=y.zero_point)
-    return float(np.ldexp(float(multiplier), -int(shift))) / exact
+    factor = math.ldexp(float(multiplier), x.frac_bits - y.frac_bits - int(shift))
+    return PoolFactor(count=count, step=x.scale, factor=factor)
 
 
-def as_bytes(x: Tensor, feature: Feature) -> Tensor:
-    """Return the values that the feature's bytes stand for; straight-through gradient."""
+def as_bytes(x: Tensor, feature: Feature, *, in_place: bool = False) -> Tensor:
+    """Return the values that the feature's bytes stand for; straight-through gradient.
+
+    Args:
+        x: Values.
+        feature: Scale and zero point.
+        in_place: Overwrite ``x``, which no operator keeps for its gradient.
+    """
     low = float(fixed_point.BYTE_MIN - feature.zero_point)
     high = float(fixed_point.BYTE_MAX - feature.zero_point)
-    return _StraightThrough.apply(x, 2.0**feature.frac_bits, low, high)
+    return _StraightThrough.apply(x, 2.0**feature.frac_bits, low, high, in_place)
 
 
 class _StraightThrough(torch.autograd.Function):
-    """clamp(round_half_even(x * scale), low, high) / scale.
+    """clamp(round_half_even(x * scale), low, high) / scale; no gradient where that is a bound.
 
-    About as fast as ReLU; torch.fake_quantize_per_tensor_affine takes several times longer.
+    Overwriting x and keeping the result, which the next layer keeps anyway, costs no more time and
+    less memory than ReLU. torch.fake_quantize_per_tensor_affine takes several times longer.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: float, low: float, high: float) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(ctx: Any, x: Tensor, scale: float, low: float, high: float, own: bool) -> Tensor:
+        if own:
+            ctx.mark_dirty(x)
         ctx.bounds = (low / scale, high / scale)
-        if x.dtype != torch.float32:
-            return x.mul(scale).round_().clamp_(low, high).mul_(1.0 / scale)
-        # Of a sum with ROUNDER, float32 keeps whole steps only: rounded half to even.
-        return x.clamp(*ctx.bounds).add_(ROUNDER / scale).sub_(ROUNDER / scale)
+        if x.dtype == torch.float32:
+            # Of a sum with ROUNDER, float32 keeps whole steps only: rounded half to even.
+            y = x.clamp_(*ctx.bounds) if own else x.clamp(*ctx.bounds)
+            y.add_(ROUNDER / scale).sub_(ROUNDER / scale)
+        else:
+            y = x.mul_(scale) if own else x.mul(scale)
+            y.round_().clamp_(low, high).mul_(1.0 / scale)
+        ctx.save_for_backward(y)
+        return y
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        (x,) = ctx.saved_tensors
-        grad = torch.ops.aten.hardtanh_backward(grad_outputs[0], x, *ctx.bounds)
-        return grad, None, None, None
+        (y,) = ctx.saved_tensors
+        grad = torch.ops.aten.hardtanh_backward(grad_outputs[0], y, *ctx.bounds)
+        return grad, None, None, None, None

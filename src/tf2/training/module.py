@@ -20,7 +20,7 @@ from torch.nn import functional
 from tf2.errors import TrainingError
 from tf2.ir import FLOAT32, Feature, Graph, Node
 from tf2.ir.integer_ops import DOMAIN
-from tf2.training.int8_features import FLOAT, FeaturePlan, as_bytes
+from tf2.training.int8_features import FLOAT, OVERWRITTEN, FeaturePlan, PoolFactor, as_bytes
 from tf2.training.operators import PARAMETER_INPUTS, Function, function_of
 
 BatchNorm = Literal["frozen", "train"]
@@ -36,7 +36,8 @@ class _Call:
     function: Function
     reads: Mapping[str, Feature]
     writes: Feature | None
-    factor: float | None
+    factor: PoolFactor | None
+    overwrites: bool
     ended: tuple[str, ...]
 
 
@@ -152,6 +153,7 @@ class GraphModule(nn.Module):
                     reads={n: f for n, f in given.items() if n in node.inputs},
                     writes=features.writes.get(node.output),
                     factor=features.factors.get(node.name),
+                    overwrites=node.inputs[0] not in kept if skipped else node.op in OVERWRITTEN,
                     ended=tuple(n for n in ended if n not in kept),
                 )
             )
@@ -171,9 +173,9 @@ class GraphModule(nn.Module):
         else:
             result = call.function(*operands)
         if call.factor is not None:
-            result = result * call.factor
+            result = call.factor.of_mean(result)
         if call.writes is not None:
-            result = as_bytes(result, call.writes)
+            result = as_bytes(result, call.writes, in_place=call.overwrites)
         results = (result,) if isinstance(result, Tensor) else result
         for name, value in zip(node.outputs, results, strict=True):
             if name:
