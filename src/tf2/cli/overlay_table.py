@@ -26,6 +26,16 @@ DdrBandwidth = Annotated[
     typer.Option("--ddr-bandwidth", metavar="SHARE", min=0.01, max=1.0, help="Of the port's rate."),
 ]
 
+_CAUSES = {
+    "used": "used",
+    "channels": "unfilled channels",
+    "positions": "unfilled positions",
+    "rate": "slower behind the array",
+    "borders": "layer borders",
+    "filters": "waiting for filters",
+    "waiting": "waiting for loads and stores",
+}
+
 
 def show(report: OverlayReport, *, title: str, clock: float, as_json: bool) -> None:
     """Print a table of the layers and the frame's figures, or one JSON object."""
@@ -59,8 +69,11 @@ def _facts(report: OverlayReport, title: str, clock: float) -> dict[str, str]:
         f"{config.pixels} pixels x {config.inputs} inputs)",
         "frame": f"{total.cycles:,} cycles, {report.macs / 1e6:.1f} M useful MACs, "
         f"{100 * report.utilization:.1f} % of the lanes",
-        "lost": f"filter stalls {_share(total.stall_filter, total.cycles)}, waiting "
-        f"{_share(total.waiting, total.cycles)}",
+        "lanes": ", ".join(
+            f"{_CAUSES[cause]} {100 * share:.1f} %"
+            for cause, share in report.lanes.shares().items()
+            if share >= 0.0005
+        ),
         "speed": f"{report.frames_per_second(clock):,.1f} frames/s at {clock:g} MHz",
         "DDR": f"filters {size(report.filter_bytes)}, features {size(report.feature_bytes)} (the "
         "network's own inputs and outputs included)",
@@ -74,16 +87,13 @@ def _facts(report: OverlayReport, title: str, clock: float) -> dict[str, str]:
     return facts
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part:,} ({100 * part / max(1, whole):.1f} %)"
-
-
 def _content(report: OverlayReport, clock: float) -> dict[str, object]:
     return {
         "overlay": report.config,
         "total": report.total,
         "macs": report.macs,
         "utilization": report.utilization,
+        "lanes": report.lanes.shares(),
         "clock_mhz": clock,
         "frames_per_second": report.frames_per_second(clock),
         "filter_bytes": report.filter_bytes,

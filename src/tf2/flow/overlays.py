@@ -14,7 +14,9 @@ from tf2.compiler import ArraySegment, CompiledModel, compile_graph
 from tf2.engines.array_engines import overlay_config
 from tf2.engines.target import target_of
 from tf2.errors import EngineError
+from tf2.flow.lane_losses import LaneCycles, lane_cycles
 from tf2.isa import Layer, Load, Store
+from tf2.isa.timing import issue_cycles
 from tf2.model_file import CompressedModel
 from tf2.sim.cycle_model import estimate_run
 from tf2.sim.device import Counters, RunReport
@@ -33,12 +35,14 @@ class LayerCycles:
         macs: Useful multiply-accumulates.
         spent: What the overlay counted from the end of the layer before.
         utilization: macs / (cycles x lanes).
+        lanes: Where the lanes went.
     """
 
     name: str
     macs: int
     spent: Counters
     utilization: float
+    lanes: LaneCycles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +76,15 @@ class OverlayReport:
     def utilization(self) -> float:
         """Share of the lanes' cycles that are useful."""
         return self.macs / max(1, self.total.cycles * self.config.lanes)
+
+    @property
+    def lanes(self) -> LaneCycles:
+        """Where the lanes went; what no layer spent was waiting, for the last store."""
+        spent = LaneCycles()
+        for layer in self.layers:
+            spent = spent.plus(layer.lanes)
+        rest = self.total.cycles * self.config.lanes - spent.total
+        return spent.plus(LaneCycles(waiting=rest))
 
     def frames_per_second(self, clock_mhz: float) -> float:
         """Return frames a second of the overlay alone, at a clock."""
@@ -184,17 +197,22 @@ def overlay_report(compiled: CompiledModel, runs: Iterable[RunReport]) -> Overla
 def _layers(segment: ArraySegment, run: RunReport, config: OverlayConfig) -> list[LayerCycles]:
     """Return the layers of one program, stripes of a layer joined."""
     instructions = [i for i in segment.program.instructions if isinstance(i, Layer)]
+    parts: dict[str, list[Layer]] = {}
     spent: dict[str, Counters] = {}
-    macs: dict[str, int] = {}
     for instruction, record in zip(instructions, run.layers, strict=True):
+        parts.setdefault(record.name, []).append(instruction)
         spent[record.name] = spent.get(record.name, Counters()).plus(record.spent)
-        macs[record.name] = macs.get(record.name, 0) + instruction.macs
-    return [
-        LayerCycles(
-            name=name,
-            macs=macs[name],
-            spent=counted,
-            utilization=macs[name] / max(1, counted.cycles * config.lanes),
+    records = []
+    for name, layers in parts.items():
+        issued = sum(issue_cycles(layer, config) for layer in layers)
+        lanes = lane_cycles(layers, spent[name], config, issued=issued)
+        records.append(
+            LayerCycles(
+                name=name,
+                macs=lanes.used,
+                spent=spent[name],
+                utilization=lanes.used / max(1, lanes.total),
+                lanes=lanes,
+            )
         )
-        for name, counted in spent.items()
-    ]
+    return records
