@@ -8,12 +8,16 @@ Tf2Error
 ├── DataError               images, arrays, labels or preprocessing that cannot be used
 ├── CompressionError        weights, calibration or settings that cannot be compressed
 ├── TrainingError           a network, data or checkpoint that training cannot go on with
+├── PruningError            a network that cannot be made as small as asked
 ├── ModelFileError          a .tf2 file that is truncated, altered, foreign or too new
 ├── EngineError             a model cannot run: wrong inputs, missing engine
 ├── ConfigError             an overlay that cannot be built
 ├── CompileError            a network that cannot be compiled for an overlay
 │   └── DoesNotFitError     a memory of the overlay is too small; says which and by how much
 ├── ProgramError            a program that breaks a rule of the ISA, or was made for another overlay
+├── BuildError              no bitstream can be made: a tool failed; says why, and where its log is
+│   ├── PartTooSmallError   the design needs more than the part has; says what, and what would do
+│   └── ClockMissedError    the design is placed and routed, but slower than asked for
 ├── DeviceError             a device reports an error, or does not answer
 └── MissingExtraError       an optional dependency is absent; says which extra to install
 
@@ -68,6 +72,10 @@ class TrainingError(Tf2Error):
     """A network, data or checkpoint that training cannot go on with: NaN, a foreign checkpoint."""
 
 
+class PruningError(Tf2Error):
+    """A network that cannot be made as small as asked; says how small it can be."""
+
+
 class ModelFileError(Tf2Error):
     """A ``.tf2`` file that is truncated, altered, foreign or too new."""
 
@@ -90,6 +98,18 @@ class DoesNotFitError(CompileError):
 
 class ProgramError(Tf2Error):
     """A program that breaks a rule of the ISA, or was made for another overlay."""
+
+
+class BuildError(Tf2Error):
+    """No bitstream can be made: a tool failed; says why, and where its log is."""
+
+
+class PartTooSmallError(BuildError):
+    """The design needs more than the part has; says what, by how much, and what would do."""
+
+
+class ClockMissedError(BuildError):
+    """The design is placed and routed, but slower than asked for; says what was tried."""
 
 
 class DeviceError(Tf2Error):
