@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from tf2._version import __version__
 from tf2.cli import (
+    build,
     compare,
     compress,
     estimate,
@@ -80,6 +81,9 @@ app.command(
     short_help="Simulate a frame in the overlay's RTL and show its counters.",
     epilog=profile.EPILOG,
 )(profile.command)
+app.command(
+    "build", short_help="Make a bitstream: area, clock, frames a second.", epilog=build.EPILOG
+)(build.command)
 app.command("export", short_help="Write a model as standard ONNX.", epilog=export.EPILOG)(
     export.command
 )

@@ -2,6 +2,7 @@
 
 from tf2.engines.array_engines import overlay_config
 from tf2.flow.accuracy_target import AccuracyTarget
+from tf2.flow.building import BuildReport, build
 from tf2.flow.compressing import compress
 from tf2.flow.evaluating import compare, compare_exactly, evaluate
 from tf2.flow.exporting import export_onnx, with_feature_inputs
@@ -20,11 +21,13 @@ from tf2.flow.training import train
 
 __all__ = [
     "AccuracyTarget",
+    "BuildReport",
     "Check",
     "ImportReport",
     "LayerCycles",
     "OverlayReport",
     "Prediction",
+    "build",
     "classify",
     "compare",
     "compare_exactly",

@@ -23,6 +23,7 @@ class Board:
         memory: What kind of memory it has.
         memory_bytes: Of the memory.
         memory_width_bits: Of the memory's data bus.
+        memory_bytes_a_cycle: Peak of the memory in a cycle of the overlay's clock.
         loader: Its name in openFPGALoader.
     """
 
@@ -34,6 +35,7 @@ class Board:
     memory: Literal["sdr", "ddr3"]
     memory_bytes: int
     memory_width_bits: int
+    memory_bytes_a_cycle: int
     loader: str
 
     @property
@@ -48,11 +50,12 @@ BOARDS: dict[str, Board] = {
         # Ref: github.com/emard/ulx3s; 32 MB of single data rate SDRAM: for bring-up.
         Board(name="ulx3s-85f", part="ecp5-85k", grade="6", package="CABGA381",
               clock_hz=25_000_000, memory="sdr", memory_bytes=32 << 20, memory_width_bits=16,
-              loader="ulx3s"),
-        # Ref: LambdaConcept ECPIX-5; DDR3L, 16 bits at two words a memory clock.
+              memory_bytes_a_cycle=2, loader="ulx3s"),
+        # Ref: LambdaConcept ECPIX-5; DDR3L, 16 bits at two words a memory clock,
+        # which is twice the overlay's: 8 bytes a cycle.
         Board(name="ecpix5-85f", part="ecp5-um5g-85k", grade="8", package="CABGA554",
               clock_hz=100_000_000, memory="ddr3", memory_bytes=512 << 20, memory_width_bits=16,
-              loader="ecpix5"),
+              memory_bytes_a_cycle=8, loader="ecpix5"),
     )
 }  # fmt: skip
 """The boards, by name."""

@@ -28,13 +28,17 @@ def overlay_design(
         ConfigError: There is no design for that board.
         MissingExtraError: Amaranth or LiteX is not installed.
     """
+
+    def elaborate(text: str, share: float) -> None:
+        progress(f"elaborate: {text}", share)
+
     if board is None:
-        return in_harness(overlay_verilog(config, progress), top="overlay"), clock_mhz, None
+        return in_harness(overlay_verilog(config, elaborate), top="overlay"), clock_mhz, None
     from tf2.soc import generate  # LiteX is an extra
 
     with tempfile.TemporaryDirectory(prefix="tf2-soc-") as name:
         clock_hz = None if clock_mhz is None else round(clock_mhz * 1e6)
-        files = generate(board, config, name, clock_hz=clock_hz, progress=progress)
+        files = generate(board, config, name, clock_hz=clock_hz, progress=elaborate)
         sources = {path.name: plain_names(path.read_text()) for path in files.verilog}
         # What the Verilog reads at its start.
         sources |= {path.name: path.read_text() for path in Path(name).glob("*.init")}
