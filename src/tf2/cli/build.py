@@ -28,7 +28,7 @@ An interrupted build goes on where it was when the same command is given again.
 
 def command(
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL.tf2]", help="A compressed model.")
+        Path | None, typer.Argument(metavar="MODEL.tf2", help="A compressed model.")
     ] = None,
     target: Annotated[
         str | None, typer.Option("--target", metavar="PART", help="ecp5-25k, ecp5-45k, ecp5-85k.")
