@@ -8,13 +8,13 @@ from tf2.platforms import part_of
 from tf2.synthesis import Target, build_bitstream, in_harness, plain_names
 
 MODULE = """
-module unit(clk, rst, a, b, c, d);
+module unit(clk, rst, a, b, \\byte , d);
   input clk;
   input rst;
   input [6:0] a;
   output [2:0] b;
   wire [2:0] b;
-  output c;
+  output \\byte ;
   input d;
 endmodule
 module other(x);
@@ -25,10 +25,10 @@ endmodule
 
 def test_every_port_is_connected_to_bits_of_its_own():
     text = in_harness(MODULE, top="unit").sources["design.v"]
-    connections = re.findall(r"\.(\w+)\((\w+)(?:\[(\d+):(\d+)\])?\)", text)
+    connections = re.findall(r"\.(\w+|\\\S+ )\((\w+)(?:\[(\d+):(\d+)\])?\)", text)
     assert connections == [
         ("clk", "clk", "", ""), ("rst", "drive", "0", "0"), ("a", "drive", "7", "1"),
-        ("b", "seen", "2", "0"), ("c", "seen", "3", "3"), ("d", "drive", "8", "8"),
+        ("b", "seen", "2", "0"), ("\\byte ", "seen", "3", "3"), ("d", "drive", "8", "8"),
     ]  # fmt: skip
     assert "reg [8:0] drive;" in text
     assert "reg [3:0] signature;" in text

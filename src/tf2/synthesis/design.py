@@ -12,7 +12,7 @@ HARNESS = "harness"
 """Name of the frame's top module."""
 
 _ESCAPED = re.compile(r"\\\S+")
-_PORT = re.compile(r"^\s*(input|output) (?:\[(\d+):0\] )?(\w+);", re.MULTILINE)
+_PORT = re.compile(r"^\s*(input|output) (?:\[(\d+):0\] )?(\w+|\\\S+ );", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
