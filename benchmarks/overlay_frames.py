@@ -45,8 +45,7 @@ class Frame:
         macs: Useful multiply-accumulates on the array.
         cycles: Of the whole frame, from the RTL or the cycle model.
         utilization: macs / (cycles x lanes).
-        stall_filter: Share of cycles that wait for filters.
-        waiting: Share of cycles without a layer.
+        lanes: Where the lanes went, as shares (`flow.lane_losses`).
         filter_bytes: Read a frame.
         feature_bytes: Moved to and from DDR, the network's input and output included.
         spilled: Maps that go through DDR.
@@ -63,8 +62,7 @@ class Frame:
     macs: int
     cycles: int
     utilization: float
-    stall_filter: float
-    waiting: float
+    lanes: dict[str, float]
     filter_bytes: int
     feature_bytes: int
     spilled: int
@@ -140,8 +138,7 @@ def _frame(name: str, report: flow.OverlayReport, **facts) -> Frame:
         macs=report.macs,
         cycles=total.cycles,
         utilization=round(report.utilization, 4),
-        stall_filter=round(total.stall_filter / total.cycles, 4),
-        waiting=round(total.waiting / total.cycles, 4),
+        lanes={cause: round(share, 4) for cause, share in report.lanes.shares().items()},
         filter_bytes=report.filter_bytes,
         feature_bytes=report.feature_bytes,
         spilled=len(report.spilled),
@@ -153,17 +150,23 @@ def _frame(name: str, report: flow.OverlayReport, **facts) -> Frame:
 def table(frames: list[Frame], overlay: str) -> Table:
     """Return the frames as a table."""
     drawn = Table(
-        "network", "M MACs", "cycles", "model", "used", "filter stall", "waiting", "spilled",
-        "differ", "compile s", "build s", "simulate s", title=overlay,
+        "network", "M MACs", "cycles", "model", "spilled", "differ", "compile s", "build s",
+        "simulate s", title=overlay,
     )  # fmt: skip
     for f in frames:
         drawn.add_row(
             f.network, f"{f.macs / 1e6:.1f}", f"{f.cycles:,}", f"{f.estimated_cycles:,}",
-            f"{100 * f.utilization:.1f} %", f"{100 * f.stall_filter:.2f} %",
-            f"{100 * f.waiting:.2f} %", str(f.spilled),
-            f"{f.bytes_differing} of {f.bytes_compared}", f"{f.compile_s:.1f}",
+            str(f.spilled), f"{f.bytes_differing} of {f.bytes_compared}", f"{f.compile_s:.1f}",
             f"{f.build_s:.1f}", f"{f.simulate_s:.1f}",
         )  # fmt: skip
+    return drawn
+
+
+def causes(frames: list[Frame]) -> Table:
+    """Return where the lanes went, percent."""
+    drawn = Table("lanes, %", *frames[0].lanes)
+    for f in frames:
+        drawn.add_row(f.network, *(f"{100 * share:.2f}" for share in f.lanes.values()))
     return drawn
 
 
@@ -189,7 +192,8 @@ def main() -> int:
     if args.json:
         print(json.dumps([dataclasses.asdict(f) for f in frames], indent=2))
     else:
-        Console().print(table(frames, args.overlay))
+        wide = Console(width=max(120, Console().width))
+        wide.print(table(frames, args.overlay), causes(frames))
     return 1 if any(f.bytes_differing for f in frames) else 0
 
 
