@@ -1,1 +1,16 @@
-"""The host side of a board: link, device, flashing."""
+"""The host's side of a board: link, device, recordings, flashing, what is plugged in."""
+
+from tf2.runtime.board_device import BoardDevice
+from tf2.runtime.link import ByteStream, Link, LinkError
+from tf2.runtime.recording import RecordingLink, ReplayLink
+from tf2.runtime.uart_bone import UartBone
+
+__all__ = [
+    "BoardDevice",
+    "ByteStream",
+    "Link",
+    "LinkError",
+    "RecordingLink",
+    "ReplayLink",
+    "UartBone",
+]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf2.arch import OverlayConfig
+from tf2.arch.register_map import ErrorCode
 from tf2.errors import ProgramError
 from tf2.isa.instructions import Layer
 from tf2.isa.program import Program
@@ -118,6 +119,29 @@ def check_target(program: Program, arena: NDArray[np.uint8], config: OverlayConf
         )
     if not arena.flags.c_contiguous or not arena.flags.writeable:
         raise ProgramError("the arena must be contiguous and writeable")
+
+
+_CAUSES = {
+    ErrorCode.BAD_OPCODE: "it met an instruction that does not exist",
+    ErrorCode.ADDRESS: "an address lies outside of the arena",
+    ErrorCode.READ: "the memory answered a read with an error",
+    ErrorCode.WRITE: "the memory answered a write with an error",
+    ErrorCode.WATCHDOG: "nothing moved for as long as the watchdog allows: the memory is silent, "
+    "or the program waits for what never comes",
+    ErrorCode.ROW: "a row lies outside of the Feature Buffer",
+}
+
+
+def stop_cause(code: int) -> str:
+    """Return what the overlay's error code means, for a message."""
+    return _CAUSES[ErrorCode(code)] if code in set(ErrorCode) else "for a reason unknown"
+
+
+def stop_place(layers: Sequence[str], done: int) -> str:
+    """Return where a run stopped, for a message, from its layers' names and how many were done."""
+    if done < len(layers):
+        return f"layer {layers[done]!r}"
+    return f"after the last layer ({layers[-1]!r})" if layers else "a program without layers"
 
 
 def layer_records(program: Program, marks: Sequence[Counters]) -> tuple[LayerRecord, ...]:
