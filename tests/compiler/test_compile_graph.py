@@ -252,3 +252,32 @@ def test_a_join_in_ddr_is_written_row_by_row_by_each_of_its_parts(rng):
     assert compile_graph(graph, config).arrays[0].spilled == ("j",)
     feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
     np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])
+
+
+@pytest.mark.parametrize(("kernel", "rows"), [(1, 280), (3, 400)])
+def test_a_map_between_layers_that_take_turns_never_leaves_the_chip(rng, kernel, rows):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("first", "x", "s", weights, rng, outs=8, channels=8),
+        conv("left", "s", "l", weights, rng, outs=16, channels=8),
+        conv("right", "s", "r", weights, rng, outs=16, channels=8, kernel=3, pad=1),
+        Node(name="join", op="Concat", inputs=("l", "r"), outputs=("j",), attrs={"axis": 1}),
+        conv("last", "j", "t", weights, rng, outs=8, channels=32, kernel=kernel, pad=kernel // 2),
+        conv("end", "t", "y", weights, rng, outs=8, channels=8, kernel=3),
+    ]
+    sides = {"x": 17, "s": 17, "l": 17, "r": 17, "j": 17, "t": 17, "y": 15}
+    channels = {"l": 16, "r": 16, "j": 32}
+    shapes = {name: (1, channels.get(name, 8), side, side) for name, side in sides.items()}
+    graph = conv_graph(shapes, nodes, weights=weights)
+    config = OverlayConfig(
+        outputs=4, pixels=3, inputs=8, feature_rows=rows, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=4,
+    )  # fmt: skip
+    (segment,) = compile_graph(graph, config).arrays
+    assert set(segment.spilled) <= {"y"}, "which may leave in stripes"
+    order = [i.name for i in segment.program.instructions if isinstance(i, Layer)]
+    turns = order[order.index("left") : order.index("end")]
+    assert turns == ["left", "right", "last"] * (len(turns) // 3)
+    assert len(turns) > 3
+    feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])

@@ -128,9 +128,16 @@ def _array(
     array = subsample(array, config)
     plan, drawn, program = _planned(array, packed, config)
     cycles = run_cycles(program.instructions, config)
+    passages = False
+    if plan.spilled:
+        trial = _planned(array, packed, config, passages=True)
+        trial_cycles = run_cycles(trial[2].instructions, config)
+        if trial_cycles < cycles:
+            (plan, drawn, program), cycles, passages = trial, trial_cycles, True
     for name in _streamable(plan):
         # An output of some size may leave in stripes, while its layer still runs.
-        trial = _planned(array, packed, config, spilled=(*plan.spilled, name))
+        spilled = (*plan.spilled, name)
+        trial = _planned(array, packed, config, spilled=spilled, passages=passages)
         trial_cycles = run_cycles(trial[2].instructions, config)
         if trial_cycles < cycles:
             (plan, drawn, program), cycles = trial, trial_cycles
@@ -163,12 +170,14 @@ def _planned(
     packed: Mapping[str, PackedInput],
     config: OverlayConfig,
     spilled: tuple[str, ...] = (),
+    *,
+    passages: bool = False,
 ) -> tuple[Plan, Schedule, Program]:
     """Return plan, schedule and program; parts of maps in DDR begin at whole words."""
-    plan = _plan(array, packed, config, spilled, config.outputs)
+    plan = _plan(array, packed, config, spilled, config.outputs, passages=passages)
     starts = (plan.places[c.target].slots[0] for c in plan.graph.convs if plan.spills(c.target))
     if any(start % config.inputs for start in starts):
-        plan = _plan(array, packed, config, spilled, config.inputs)
+        plan = _plan(array, packed, config, spilled, config.inputs, passages=passages)
     drawn = schedule(plan)
     return plan, drawn, make_program(plan, drawn)
 
@@ -179,9 +188,11 @@ def _plan(
     config: OverlayConfig,
     spilled: tuple[str, ...],
     alignment: int,
+    *,
+    passages: bool,
 ) -> Plan:
     placed, places, storages = give_places(array, alignment)
-    return make_plan(placed, packed, config, places, storages, spilled)
+    return make_plan(placed, packed, config, places, storages, spilled, passages=passages)
 
 
 def _streamable(plan: Plan) -> list[str]:

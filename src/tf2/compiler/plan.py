@@ -2,7 +2,8 @@
 
 Maps stay on chip from their first writer to their last reader. Where that does not fit, the
 largest maps at the tightest layer go to DDR: they are then laid out row by row of the map (of
-volumes, slice by slice), so that a stripe is one stretch, written and read in one go.
+volumes, slice by slice), so that a stripe is one stretch, written and read in one go; or they are
+passages (`compiler.passage`) and never exist as a whole.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tf2.compiler.growing import growing_spans
 from tf2.compiler.memory import Need, assign_rows, peak
 from tf2.compiler.ops import ArrayGraph, Conv, SumPart
 from tf2.compiler.pack_first import PackedInput
+from tf2.compiler.passage import Passage, find_passage, passage_stripes
 from tf2.compiler.pitches import Pitches
 from tf2.compiler.slots import Place, Storage
 from tf2.compiler.stripes import Span, Stripe, axis_of, cut, even_spans, extent, in_pieces, whole
@@ -59,6 +61,7 @@ class Plan:
         growing: Inputs that lie on chip as a whole, loaded a few rows at a time before each stripe
             of the layer that reads them.
         spilled: Storages in DDR.
+        passages: Of storages that are on chip a stripe at a time, by name.
         stripes: Of layers.
         slots: Stripes of a streamed map that are on chip at once, by layer.
         rows: First row of each stretch of the Feature Buffer, by name.
@@ -74,6 +77,7 @@ class Plan:
     ported: frozenset[str] = frozenset()
     growing: frozenset[str] = frozenset()
     spilled: set[str] = field(default_factory=set)
+    passages: dict[str, Passage] = field(default_factory=dict)
     stripes: dict[str, tuple[Stripe, ...]] = field(default_factory=dict)
     slots: dict[str, int] = field(default_factory=dict)
     rows: dict[str, int] = field(default_factory=dict)
@@ -94,6 +98,20 @@ class Plan:
     def spills(self, value: str) -> bool:
         """Return whether a map lies in DDR."""
         return self.places[value].storage in self.spilled
+
+    def passes(self, value: str) -> bool:
+        """Return whether a map is on chip a stripe at a time, and never elsewhere."""
+        return self.places[value].storage in self.passages
+
+    def passage(self, conv: Conv) -> Passage | None:
+        """Return the passage in which a layer takes turns."""
+        return next((p for p in self.passages.values() if conv.name in p.names), None)
+
+    def passage_rows(self, passage: Passage) -> int:
+        """Return the rows of the longest stripe of a passage."""
+        spans = [stripe.source for stripe in self.stripes[passage.reader.name]]
+        storage = self.storages[passage.storage]
+        return self.words(storage) * self.plane_rows(storage, max(e - b for b, e in spans))
 
     def plane_rows(self, storage: Storage, height: int) -> int:
         """Return the rows of a plane with that many rows of the map."""
@@ -123,14 +141,24 @@ class Plan:
         """Return what must lie in the Feature Buffer, and when."""
         index = {conv.name: i for i, conv in enumerate(self.graph.convs)}
         life: dict[str, list[int]] = {}
+        turns = {
+            conv.name: (index[passage.writers[0].name], index[passage.reader.name])
+            for passage in self.passages.values() for conv in passage.convs
+        }  # fmt: skip
         for conv in self.graph.convs:
+            at = index[conv.name]
             for value in (*conv.reads, conv.target):
-                if not self.streamed(value):
-                    life.setdefault(self.places[value].storage, []).append(index[conv.name])
+                if not self.streamed(value) and not self.passes(value):
+                    name = self.places[value].storage
+                    life.setdefault(name, []).extend(turns.get(conv.name, (at,)))
         needs = [
             Need(name=name, rows=self.whole_rows(self.storages[name]), first=min(at), last=max(at))
             for name, at in life.items()
         ]
+        for passage in self.passages.values():
+            first, last = turns[passage.reader.name]
+            rows = self.passage_rows(passage)
+            needs.append(Need(name=f"{passage.storage}/stripe", rows=rows, first=first, last=last))
         for conv in self.graph.convs:
             at = index[conv.name]
             for role, rows in self.slot_rows(conv).items():
@@ -167,8 +195,19 @@ def make_plan(
     places: Mapping[str, Place],
     storages: Mapping[str, Storage],
     spilled: Iterable[str] = (),
+    *,
+    passages: bool = False,
 ) -> Plan:
     """Return a plan that fits, with these storages and as few others as possible in DDR.
+
+    Args:
+        graph: Fused.
+        packed: Inputs whose taps the host packs.
+        config: The overlay.
+        places: Of maps.
+        storages: By name.
+        spilled: Storages in DDR, whatever else is.
+        passages: Whether what does not fit becomes a passage, where it can.
 
     Raises:
         DoesNotFitError: None does; names the layer and what is missing.
@@ -200,7 +239,7 @@ def make_plan(
                     _lower_slots(plan, conv)
                 rows = peak(plan.needs(), len(graph.convs))
                 tight = max(range(len(rows)), key=rows.__getitem__)
-        _spill(plan, tight)
+        _spill(plan, tight, passages=passages)
 
 
 def _sole_source(graph: ArrayGraph, places: Mapping[str, Place], value: str) -> bool:
@@ -244,11 +283,22 @@ def _set_stripes(plan: Plan, conv: Conv, count: int, slots: int) -> None:
 
 def _lower_slots(plan: Plan, conv: Conv) -> None:
     """Give a layer the smallest stripes there are, to see whether anything fits."""
-    if _streams(plan, conv):
+    passage = plan.passage(conv)
+    if passage is not None:
+        _set_passage(plan, passage, extent(passage.reader))
+    elif _streams(plan, conv):
         _set_stripes(plan, conv, extent(conv), 1)
     else:
         stripes = whole(conv, plan.facts[conv.name].source.size)
         plan.stripes[conv.name] = _in_pieces(plan, conv, stripes)
+        plan.slots[conv.name] = 1
+
+
+def _set_passage(plan: Plan, passage: Passage, count: int) -> None:
+    sizes = {conv.name: plan.facts[conv.name].source.size for conv in passage.convs}
+    stripes = passage_stripes(passage, sizes, count)
+    for conv in passage.convs:
+        plan.stripes[conv.name] = _in_pieces(plan, conv, stripes[conv.name])
         plan.slots[conv.name] = 1
 
 
@@ -275,8 +325,8 @@ def _overfull(plan: Plan) -> int | None:
     return most if rows[most] > plan.config.feature_rows else None
 
 
-def _spill(plan: Plan, layer: int) -> None:
-    """Send the largest map that is alive at a layer to DDR."""
+def _spill(plan: Plan, layer: int, *, passages: bool) -> None:
+    """Send the largest map that is alive at a layer to DDR, or make it a passage."""
     alive = [
         need
         for need in plan.needs()
@@ -297,7 +347,29 @@ def _spill(plan: Plan, layer: int) -> None:
             f"of the Feature Buffer, one row of the map at a time: use an overlay with "
             f"feature_rows >= {missing + plan.config.feature_rows}"
         )
-    plan.spilled.add(max(able, key=lambda need: need.rows).name)
+    name = max(able, key=lambda need: need.rows).name
+    passage = find_passage(plan.graph, plan.places, plan.storages[name]) if passages else None
+    if passage is None or any(_busy(plan, conv) for conv in passage.convs):
+        for broken in [p for p in plan.passages.values() if _touches(plan, p, name)]:
+            del plan.passages[broken.storage]
+            plan.spilled.add(broken.storage)
+        plan.spilled.add(name)
+    else:
+        plan.passages[name] = passage
+
+
+def _busy(plan: Plan, conv: Conv) -> bool:
+    """Return whether a layer reads or writes what is not on chip as a whole."""
+    return _streams(plan, conv) or plan.passage(conv) is not None
+
+
+def _touches(plan: Plan, passage: Passage, name: str) -> bool:
+    """Return whether a layer that takes turns reads or writes a storage."""
+    return any(
+        plan.places[value].storage == name
+        for conv in passage.convs
+        for value in (*conv.reads, conv.target)
+    )
 
 
 def _settled(plan: Plan) -> Plan:
@@ -310,6 +382,8 @@ def _settled(plan: Plan) -> Plan:
         free = _free(plan, conv)
         cycles = _best_stripes(plan, conv, free)
         _grow(plan, conv, free, cycles)
+    for passage in plan.passages.values():
+        _best_passage(plan, passage)
     while True:
         try:
             plan.rows = assign_rows(plan.needs(), plan.config.feature_rows)
@@ -403,6 +477,29 @@ def _best_stripes(plan: Plan, conv: Conv, free: int) -> float:
     return best[0]
 
 
+def _best_passage(plan: Plan, passage: Passage) -> None:
+    """Choose the number of stripes that takes the fewest cycles among those that fit."""
+    convs = plan.graph.convs
+    others = [need for need in plan.needs() if need.name != f"{passage.storage}/stripe"]
+    first, last = convs.index(passage.writers[0]), convs.index(passage.reader)
+    free = plan.config.feature_rows - max(peak(others, len(convs))[first : last + 1])
+    best: tuple[int, int] | None = None
+    for count in [*range(1, min(extent(passage.reader), MOST_STRIPES) + 1), extent(passage.reader)]:
+        _set_passage(plan, passage, count)
+        if plan.passage_rows(passage) > free:
+            continue
+        cycles = sum(
+            stripe_cycles(plan, conv, stripe, region)
+            for conv in passage.convs
+            for stripe in plan.stripes[conv.name]
+            for region in range(len(stripe.regions))
+        )
+        if best is None or cycles < best[0]:
+            best = (cycles, count)
+    assert best is not None  # the smallest stripes fit, or the map would be in DDR
+    _set_passage(plan, passage, best[1])
+
+
 def _cycles(plan: Plan, conv: Conv, *, overlaps: bool) -> float:
     """Return the cycles of a layer in stripes, loads and stores beside it."""
     beats = plan.config.row_beats
@@ -472,6 +569,11 @@ def _shrink(plan: Plan) -> bool:
     def rows(conv: Conv) -> int:
         return sum(plan.slot_rows(conv).values()) * plan.slots[conv.name]
 
+    for passage in sorted(plan.passages.values(), key=plan.passage_rows, reverse=True):
+        stripes = len(plan.stripes[passage.reader.name])
+        _set_passage(plan, passage, stripes + max(1, stripes // 4))
+        if len(plan.stripes[passage.reader.name]) > stripes:
+            return True
     for conv in sorted(streaming, key=rows, reverse=True):
         stripes, slots = len(plan.stripes[conv.name]), plan.slots[conv.name]
         if slots > 2:

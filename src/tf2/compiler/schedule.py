@@ -12,6 +12,7 @@ from tf2.compiler.geometry import Grid, build_layer, reach
 from tf2.compiler.hazards import Draft, Rows
 from tf2.compiler.ops import Conv
 from tf2.compiler.parts import output_parts
+from tf2.compiler.passage import Passage
 from tf2.compiler.plan import Plan
 from tf2.compiler.slots import Storage
 from tf2.compiler.stripes import Span, Stripe, axis_of
@@ -64,11 +65,18 @@ class _Scheduler:
         due = self._outputs_due()
         loaded: set[str] = set()
         for number, conv in enumerate(convs):
-            for value in conv.reads:
+            passage = plan.passage(conv)
+            for value in (v for c in (passage.convs if passage else (conv,)) for v in c.reads):
                 name = plan.places[value].storage
                 if not plan.streamed(value) and name not in loaded:
                     loaded.add(name)
                     self._load_whole(name)
+            if passage is not None:
+                if conv is passage.writers[0]:
+                    self._take_turns(passage)
+                for name in due.get(number, ()):
+                    self._store_whole(name)
+                continue
             parts = output_parts(plan, conv) if number in due else []
             if len(parts) > 1:
                 self._layer_in_parts(conv, parts)
@@ -245,6 +253,13 @@ class _Scheduler:
                 self._grow(conv.source, stripe.source[1])
             self._stripe(conv, number, stripe, part, writes)
 
+    def _take_turns(self, passage: Passage) -> None:
+        """Run the layers of a passage, stripe by stripe."""
+        stripes = self.plan.stripes
+        for number in range(len(stripes[passage.reader.name])):
+            for conv in passage.convs:
+                self._stripe(conv, number, stripes[conv.name][number], None, None)
+
     def _layer_in_parts(self, conv: Conv, parts: list[Span]) -> None:
         """Run a layer group by group of outputs; store each part when it is written.
 
@@ -362,6 +377,11 @@ class _Scheduler:
         span = {"source": stripe.source, "target": stripe.target, "added": stripe.added}[role]
         storage = plan.storage(value)
         pitch, height = plan.pitch[storage.name], storage.size[1]
+        if plan.passes(value):
+            base, count = plan.rows[f"{storage.name}/stripe"], span[1] - span[0]
+            plane = plan.plane_rows(storage, count)
+            grid = Grid(base_row=base, plane_rows=plane, pitch=pitch, first=span[0], height=count)
+            return grid, (base, base + plan.words(storage) * plane)
         if not plan.streamed(value):
             base = plan.rows[storage.name]
             plane = plan.plane_rows(storage, height)
