@@ -10,7 +10,7 @@ from tf2.errors import ClockMissedError, PartTooSmallError
 from tf2.synthesis.design import Design
 from tf2.synthesis.layout import Layout, Target, place_and_route
 from tf2.synthesis.netlist import Netlist, does_not_fit, synthesise
-from tf2.synthesis.stage_cache import stage
+from tf2.synthesis.stage_cache import lent, stage
 from tf2.synthesis.tool_run import run_tool
 from tf2.synthesis.toolchain import Tool, Toolchain
 
@@ -95,10 +95,11 @@ def build_bitstream(
 
 def _packed(tool: Tool, layout: Layout, progress: Progress) -> Path:
     def make(folder: Path, log: Path) -> None:
-        run_tool(
-            tool, ["--compress", "--input", str(layout.config), "--bit", "design.bit"],
-            doing="pack the bitstream", folder=folder, log=log,
-        )  # fmt: skip
+        with lent(layout.config, folder) as config:
+            run_tool(
+                tool, ["--compress", "--input", config, "--bit", "design.bit"],
+                doing="pack the bitstream", folder=folder, log=log,
+            )  # fmt: skip
 
     progress("bitstream", 0.0)
     return stage("bitstream", (layout.identity, tool.identity), make) / "design.bit"

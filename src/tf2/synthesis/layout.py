@@ -13,7 +13,7 @@ from typing import Any
 from tf2.platforms import Part
 from tf2.synthesis.critical_path import CriticalPath, critical_path
 from tf2.synthesis.netlist import BLOCK_RAM, DSP, FLIP_FLOP, LUT, Netlist
-from tf2.synthesis.stage_cache import stage
+from tf2.synthesis.stage_cache import lent, stage
 from tf2.synthesis.tool_run import run_tool
 from tf2.synthesis.toolchain import Tool
 
@@ -102,13 +102,14 @@ def place_and_route(
     def make(folder: Path, log: Path) -> None:
         if constraints is not None:
             (folder / "pins.lpf").write_text(constraints)
-        run_tool(
-            tool,
-            [*options, "--json", str(netlist.file), "--textcfg", "layout.config",
-             "--report", "report.json"],
-            doing=f"place and route the design on {target.part.name}", folder=folder, log=log,
-            watch=_Watch(progress),
-        )  # fmt: skip
+        with lent(netlist.file, folder) as cells:
+            run_tool(
+                tool,
+                [*options, "--json", cells, "--textcfg", "layout.config",
+                 "--report", "report.json"],
+                doing=f"place and route the design on {target.part.name}", folder=folder, log=log,
+                watch=_Watch(progress),
+            )  # fmt: skip
 
     progress("pack", 0.0)
     identity = (netlist.identity, *options, constraints or "", tool.identity)
@@ -134,8 +135,8 @@ def place_and_route(
 
 
 def counting_clock(clocks: Mapping[str, Any], part_of_name: str) -> str | None:
-    """Return the name of the clock that counts: the slowest of those so named."""
-    named = [name for name in clocks if part_of_name in name]
+    """Return the name of the clock that counts: the slowest of those so named, else of all."""
+    named = [name for name in clocks if part_of_name in name] or list(clocks)
     return min(named, key=lambda name: clocks[name]["achieved"], default=None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -39,10 +40,15 @@ def overlay_design(
     with tempfile.TemporaryDirectory(prefix="tf2-soc-") as name:
         clock_hz = None if clock_mhz is None else round(clock_mhz * 1e6)
         files = generate(board, config, name, clock_hz=clock_hz, progress=elaborate)
-        sources = {path.name: plain_names(path.read_text()) for path in files.verilog}
+        sources = {path.name: _without_comments(path.read_text()) for path in files.verilog}
         # What the Verilog reads at its start.
         sources |= {path.name: path.read_text() for path in Path(name).glob("*.init")}
         design = Design(
             top=files.top, sources=sources, constraints=files.constraints.read_text(), clock="sys"
         )
         return design, files.memory_map.clock_hz / 1e6, files.memory_map_file.read_bytes()
+
+
+def _without_comments(verilog: str) -> str:
+    """Return Verilog without lines of comment: LiteX writes the date, which makes nothing new."""
+    return plain_names(re.sub(r"^\s*//.*\n", "", verilog, flags=re.MULTILINE))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tf2.sim.build_cache import appearing, cache_folder, hash_of, locked
@@ -26,6 +28,21 @@ def stage(name: str, parts: tuple[str, ...], make: Callable[[Path, Path], None])
                 folder.mkdir()
                 make(folder, target.with_suffix(".log"))
     return target
+
+
+@contextmanager
+def lent(file: Path, folder: Path) -> Iterator[str]:
+    """Give the name of a file of an earlier stage in the folder of this one.
+
+    Tools in WebAssembly see the folder that they work in; other places may be hidden from them.
+    """
+    here = folder / f"in-{file.name}"
+    try:
+        here.hardlink_to(file)
+    except OSError:  # a file system without links
+        shutil.copyfile(file, here)
+    yield here.name
+    here.unlink()
 
 
 def stage_folder(name: str, parts: tuple[str, ...]) -> Path:
