@@ -1,0 +1,102 @@
+import itertools
+from types import SimpleNamespace
+
+import pytest
+
+from tf2.arch import NAMED
+from tf2.errors import DoesNotFitError, PartTooSmallError
+from tf2.flow import sizing
+from tf2.flow.sizing import overlays_for
+from tf2.platforms import BOARDS, part_of
+
+
+def silent(text, share):
+    assert 0 <= share <= 1
+
+
+@pytest.fixture(autouse=True)
+def resources(monkeypatch):
+    """An overlay takes 8,000 LUTs and 60 a lane, and a block RAM for 2 KB of features."""
+
+    def estimate(config, family):
+        return SimpleNamespace(
+            luts=8000 + 60 * config.lanes, flip_flops=50 * config.lanes, dsps=4,
+            block_rams=12 + config.feature_rows * config.row_bytes // 2048,
+        )  # fmt: skip
+
+    monkeypatch.setattr(sizing, "estimate_resources", estimate)
+
+
+@pytest.fixture
+def frames(monkeypatch):
+    """Which overlays were compared; a frame takes 10^6 cycles a lane."""
+    compared = []
+
+    def estimate(model, config):
+        compared.append(config)
+        return SimpleNamespace(total=SimpleNamespace(cycles=10**6 // config.lanes))
+
+    monkeypatch.setattr(sizing, "estimate", estimate)
+    monkeypatch.setattr(sizing, "read_model", lambda path: path)
+    return compared
+
+
+@pytest.mark.parametrize("name", ["ecp5-25k", "ecp5-45k", "ecp5-85k"])
+def test_what_is_chosen_fits_and_fills_the_part(frames, name):
+    part = part_of(name)
+    best, *smaller = overlays_for("m.tf2", part, progress=silent)
+    assert 0.5 * 0.85 * part.luts <= 8000 + 60 * best.lanes <= 0.85 * part.luts
+    blocks = 12 + best.feature_rows * best.row_bytes // 2048
+    assert part.block_rams - best.row_bytes // 2 <= blocks <= part.block_rams
+    lanes = [best.lanes, *(config.lanes for config in smaller)]
+    assert all(after <= 0.8 * before for before, after in itertools.pairwise(lanes))
+    assert len(frames) == sizing.COMPARED
+
+
+def test_the_part_s_own_configuration_is_among_those_compared(frames):
+    overlays_for("m.tf2", part_of("ecp5-85k"), progress=silent)
+    assert NAMED["ecp5-85k"] in frames
+
+
+def test_most_frames_and_not_most_lanes_decide(frames, monkeypatch):
+    def estimate(model, config):
+        frames.append(config)
+        return SimpleNamespace(
+            total=SimpleNamespace(cycles=100 if len(frames) == 3 else 200 + len(frames))
+        )
+
+    monkeypatch.setattr(sizing, "estimate", estimate)
+    assert overlays_for("m.tf2", part_of("ecp5-85k"), progress=silent)[0] is frames[2]
+
+
+def test_a_board_leaves_less_and_sets_the_width_of_its_memory(frames):
+    alone = overlays_for("m.tf2", part_of("ecp5-85k"), progress=silent)[0]
+    board = BOARDS["ulx3s-85f"]
+    best = overlays_for("m.tf2", board.fpga, board, progress=silent)[0]
+    assert best.lanes <= alone.lanes
+    assert 8000 + 60 * best.lanes + sizing.BOARD_LUTS <= 0.85 * board.fpga.luts
+
+
+def test_overlays_on_which_the_network_does_not_run_are_passed_over(frames, monkeypatch):
+    counted = sizing.estimate
+
+    def estimate(model, config):
+        if config.feature_rows < 4096:
+            raise DoesNotFitError(f"{config.feature_rows} rows are too few")
+        return counted(model, config)
+
+    monkeypatch.setattr(sizing, "estimate", estimate)
+    assert overlays_for("m.tf2", part_of("ecp5-45k"), progress=silent)[0].feature_rows >= 4096
+
+    def never(model, config):
+        raise DoesNotFitError(f"{config.lanes} lanes")
+
+    monkeypatch.setattr(sizing, "estimate", never)
+    with pytest.raises(DoesNotFitError, match="lanes"):
+        overlays_for("m.tf2", part_of("ecp5-45k"), progress=silent)
+
+
+def test_a_part_for_no_overlay_is_refused(frames, monkeypatch):
+    monkeypatch.setattr(sizing, "LUT_SHARE", 0.1)
+    with pytest.raises(PartTooSmallError, match="no overlay fits ecp5-25k"):
+        overlays_for("m.tf2", part_of("ecp5-25k"), progress=silent)
