@@ -69,3 +69,13 @@ def test_an_unknown_part_is_one_line_and_exit_code_1(tf2, tmp_path):
     )
     assert code == 1
     assert "there is no part 'ecp5-99k' (did you mean ecp5-85k?)" in err
+
+
+def test_an_interrupt_says_that_the_build_can_go_on(tf2, asked, monkeypatch):
+    def build(model, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(flow, "build", build)
+    code, _, err = tf2("build", "net.tf2", "--target", "ecp5-25k")
+    assert code == 130
+    assert "the same command goes on where this one was" in err

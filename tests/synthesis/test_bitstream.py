@@ -2,9 +2,19 @@ from dataclasses import replace
 
 import pytest
 
-from tf2.errors import ClockMissedError, PartTooSmallError
+from tf2.errors import BuildError, ClockMissedError, PartTooSmallError
 from tf2.platforms import part_of
-from tf2.synthesis import Target, build_bitstream, in_harness, synthesise
+from tf2.synthesis import (
+    Netlist,
+    Target,
+    Tool,
+    Toolchain,
+    ToolFailedError,
+    build_bitstream,
+    in_harness,
+    synthesise,
+)
+from tf2.synthesis import bitstream as module
 from tf2.synthesis.netlist import does_not_fit
 
 SMALL = """
@@ -93,3 +103,47 @@ def test_too_small_a_part_is_refused_before_placement(toolchain):
             toolchain, in_harness(SMALL, top="adder"), tiny, clock_mhz=None, seeds=1,
             progress=Seen(),
         )  # fmt: skip
+
+
+@pytest.fixture
+def failing(monkeypatch, tmp_path):
+    """A build whose layouts fail for a reason; and the seeds that were tried."""
+    tool = Tool(name="nextpnr-ecp5", command=(), version="1", native=True)
+    netlist = Netlist(file=tmp_path, identity="x", cells={}, abc9=True)
+    seeds = []
+
+    def build(reason):
+        def place_and_route(tool, *rest, seed, **options):
+            seeds.append(seed)
+            raise ToolFailedError(tool=tool, doing="route it", reason=reason, log=tmp_path / "log")
+
+        monkeypatch.setattr(module, "synthesise", lambda *args, **options: netlist)
+        monkeypatch.setattr(module, "place_and_route", place_and_route)
+        build_bitstream(
+            Toolchain(yosys=tool, nextpnr=tool, ecppack=tool), in_harness(SMALL, top="adder"),
+            TARGET, clock_mhz=50.0, seeds=3, progress=Seen(),
+        )  # fmt: skip
+
+    return build, seeds
+
+
+def test_a_layout_that_fails_is_tried_with_every_seed(failing):
+    build, seeds = failing
+    with pytest.raises(BuildError, match=r"route it: ERROR: no way \(log: .*; tried with 3 seeds"):
+        build("ERROR: no way")
+    assert seeds == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "ERROR: Unable to place cell 'x', no Bels remaining of type DP16KD",
+        "ERROR: Unable to find legal placement for all cells, design is probably at utilisation "
+        "limit.",
+    ],
+)
+def test_a_layout_without_room_is_not_tried_again(failing, said):
+    build, seeds = failing
+    with pytest.raises(PartTooSmallError, match=r"does not fit ecp5-25k: .*log: "):
+        build(said)
+    assert seeds == [1]

@@ -107,8 +107,13 @@ def show(report: BuildReport) -> None:
 @contextmanager
 def _watched() -> Iterator[Progress]:
     """Give a function that shows progress: a bar, or a line for each stage where none can be."""
-    with progress_bar() as bar:
-        yield bar or _Lines()
+    try:
+        with progress_bar() as bar:
+            yield bar or _Lines()
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            "interrupted: nothing was written; the same command goes on where this one was"
+        ) from error
 
 
 class _Lines:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf2.errors import ClockMissedError, PartTooSmallError
+from tf2.errors import BuildError, ClockMissedError, PartTooSmallError
 from tf2.synthesis.design import Design
 from tf2.synthesis.layout import Layout, Target, place_and_route
 from tf2.synthesis.netlist import Netlist, does_not_fit, synthesise
 from tf2.synthesis.stage_cache import lent, stage
-from tf2.synthesis.tool_run import run_tool
+from tf2.synthesis.tool_run import ToolFailedError, run_tool
 from tf2.synthesis.toolchain import Tool, Toolchain
 
 Progress = Callable[[str, float], None]
 
 AIM_MHZ = {"6": 120.0, "7": 140.0, "8": 160.0}
 """By grade, what is aimed at where no clock is asked for: a little more than can be reached."""
+
+_FULL = re.compile(r"no Bels remaining|utilisation limit|failed to place chain", re.IGNORECASE)
+"""What nextpnr says when there is no room."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,21 +70,32 @@ def build_bitstream(
     Raises:
         PartTooSmallError: The cells exceed the part.
         ClockMissedError: No seed meets the clock.
-        ToolFailedError: A tool fails.
+        ToolFailedError: A tool fails; a layout that fails is tried with the other seeds first.
     """
     netlist = synthesise(toolchain.yosys, design, progress=progress)
     if over := does_not_fit(netlist, target.part):
         raise PartTooSmallError(f"the design does not fit: {over}")
     tried: list[Layout] = []
+    failed: list[ToolFailedError] = []
     for seed in range(first_seed, first_seed + seeds):
-        layout = place_and_route(
-            toolchain.nextpnr, netlist, target, seed=seed, constraints=design.constraints,
-            clock=design.clock, clock_mhz=clock_mhz or AIM_MHZ[target.grade],
-            progress=_with_seed(progress, seed, first_seed),
-        )  # fmt: skip
+        try:
+            layout = place_and_route(
+                toolchain.nextpnr, netlist, target, seed=seed, constraints=design.constraints,
+                clock=design.clock, clock_mhz=clock_mhz or AIM_MHZ[target.grade],
+                progress=_with_seed(progress, seed, first_seed),
+            )  # fmt: skip
+        except ToolFailedError as error:
+            if _FULL.search(error.reason):  # no other seed makes room
+                raise PartTooSmallError(
+                    f"the design does not fit {target.part.name}: {error}"
+                ) from error
+            failed.append(error)
+            continue
         tried.append(layout)
         if clock_mhz is not None and layout.met:
             break
+    if not tried:
+        raise BuildError(f"{failed[-1]}; tried with {len(failed)} seeds") from failed[-1]
     if clock_mhz is not None and not tried[-1].met:
         raise ClockMissedError(_missed(tried, target))
     best = max(tried, key=lambda layout: (layout.met, layout.fmax_mhz))
