@@ -19,6 +19,7 @@ Tf2Error
 │   ├── PartTooSmallError   the design needs more than the part has; says what, and what would do
 │   └── ClockMissedError    the design is placed and routed, but slower than asked for
 ├── DeviceError             a device reports an error, or does not answer
+│   └── LinkError           a transfer to a board failed; it may be tried again
 └── MissingExtraError       an optional dependency is absent; says which extra to install
 
 A message has four parts: the thing (file, node, layer), what was found, what is allowed, and what
@@ -114,6 +115,10 @@ class ClockMissedError(BuildError):
 
 class DeviceError(Tf2Error):
     """A device reports an error or does not answer; the message names the layer."""
+
+
+class LinkError(DeviceError):
+    """A transfer over a link failed; it may be tried again after `tf2.runtime.Link.recover`."""
 
 
 class MissingExtraError(Tf2Error):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tf2.compression import quadratic
+from tf2.compression.exact import pruned
 from tf2.compression.grid import LARGEST, ROUND, TOLERANCE, Gains, RealGains, WeightKind
 
 STACK_BYTES = 1 << 28
@@ -55,6 +56,8 @@ def compensated(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (q, alpha), weights alpha * q that keep the outputs of a layer.
 
+    The zeros of a pruned layer (see `exact.pruned`) stay zero.
+
     Args:
         weight: Float weights (O, K).
         covariance: cov(x, x), (K, K), of the quantized network's input rows.
@@ -94,6 +97,7 @@ class _Problem:
         kind: WeightKind,
         damping: float,
     ) -> None:
+        self._zeros = pruned(weight)
         diagonal = np.diag(covariance)
         alive = diagonal > 1e-12 * max(diagonal.max(initial=0.0), 1e-30)
         # Where no input ever varies, the samples say nothing: stay at the float weights.
@@ -133,14 +137,16 @@ class _Problem:
             if other.size:
                 q[other] = self._rounded(alpha[other], other)
         sweeps = self._search.sweeps
-        q = quadratic.descend(q, alpha, self._h, self._d, self._round, sweeps=sweeps)
+        zeros = self._zeros
+        q = quadratic.descend(q, alpha, self._h, self._d, self._round, sweeps=sweeps, zeros=zeros)
         # A gain far too large for its row may leave nothing better than zeros.
         q[quadratic.error(q, alpha, self._h, self._d) > 0] = 0
         return q
 
     def _rounded(self, alpha: np.ndarray, rows: np.ndarray) -> np.ndarray:
         scaled = self._optimum[rows] / alpha[:, None]
-        return quadratic.round_compensated(scaled, self._upper, self._round)
+        zeros = None if self._zeros is None else self._zeros[rows]
+        return quadratic.round_compensated(scaled, self._upper, self._round, zeros)
 
     def _rounded_from_all_starts(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the refitted gain and the error of each start and row, (starts, O) each."""
@@ -164,8 +170,9 @@ class _Problem:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (q, alpha, error) after descent and refitting the gain in turn."""
         q, d = self._rounded(alpha, rows), self._d[rows]
+        zeros, sweeps = None if self._zeros is None else self._zeros[rows], self._search.sweeps
         for _ in range(self._search.rounds):
-            q = quadratic.descend(q, alpha, self._h, d, self._round, sweeps=self._search.sweeps)
+            q = quadratic.descend(q, alpha, self._h, d, self._round, sweeps=sweeps, zeros=zeros)
             refit, _ = quadratic.best_gain(q, self._h, d)
             alpha = np.where(refit > 0, refit, alpha)
         _, error = quadratic.best_gain(q, self._h, d)

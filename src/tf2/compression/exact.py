@@ -1,4 +1,4 @@
-"""Weights that already are powers of two, as INQ leaves them: taken over to the bit."""
+"""Weights to be taken over to the bit: powers of two, as INQ leaves them, and zeros of pruning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import numpy as np
 
 TOLERANCE = 2.0**-18
 """Relative distance from a power of two that folding a scale in float32 may leave (a few ulp)."""
+
+
+PRUNED = 0.1
+"""Share of zeros from which on a layer's zeros are taken for pruned weights, and kept."""
+
+
+def pruned(weight: np.ndarray) -> np.ndarray | None:
+    """Return which weights of a layer were pruned, bool of its shape; None if it was not."""
+    zeros = weight == 0
+    return zeros if zeros.mean() >= PRUNED else None
 
 
 def power_of_two_rows(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:

@@ -49,7 +49,9 @@ def inverse_factor(h: np.ndarray) -> np.ndarray:
     return np.triu(np.linalg.inv(reversed_factor))
 
 
-def round_compensated(target: np.ndarray, upper: np.ndarray, round_to: Round) -> np.ndarray:
+def round_compensated(
+    target: np.ndarray, upper: np.ndarray, round_to: Round, zeros: np.ndarray | None = None
+) -> np.ndarray:
     """Return the targets rounded column by column, each error made good by the columns after it.
 
     GPTQ (Frantar et al. 2022, arXiv:2210.17323, section 3) on any grid.
@@ -58,6 +60,7 @@ def round_compensated(target: np.ndarray, upper: np.ndarray, round_to: Round) ->
         target: (R, K), in units of the grid.
         upper: Upper Cholesky factor of inverse(H), (K, K), float32.
         round_to: The grid.
+        zeros: Where the result is 0 whatever the target, bool (R, K).
     """
     rest = target.astype(np.float32)
     result = np.empty_like(rest)
@@ -69,6 +72,8 @@ def round_compensated(target: np.ndarray, upper: np.ndarray, round_to: Round) ->
         errors = np.empty_like(columns)
         for t in range(stop - start):
             rounded = round_to(columns[t])
+            if zeros is not None:
+                rounded = np.where(zeros[:, start + t], 0.0, rounded)
             result[:, start + t] = rounded
             errors[t] = (columns[t] - rounded) / factor[t, t]
             columns[t + 1 :] -= np.outer(factor[t, t + 1 :], errors[t])
@@ -77,7 +82,14 @@ def round_compensated(target: np.ndarray, upper: np.ndarray, round_to: Round) ->
 
 
 def descend(
-    q: np.ndarray, alpha: np.ndarray, h: np.ndarray, d: np.ndarray, round_to: Round, *, sweeps: int
+    q: np.ndarray,
+    alpha: np.ndarray,
+    h: np.ndarray,
+    d: np.ndarray,
+    round_to: Round,
+    *,
+    sweeps: int,
+    zeros: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return q after sweeps of coordinate descent: f falls or stays, never rises.
 
@@ -92,6 +104,7 @@ def descend(
         d: (R, K).
         round_to: The grid.
         sweeps: At most this many; fewer when a sweep changes nothing.
+        zeros: Where q is 0 and stays so, bool (R, K).
     """
     q = q.astype(np.float32)
     gradient = q @ h - (d / alpha[:, None]).astype(np.float32)
@@ -107,6 +120,8 @@ def descend(
             local = h[start:stop, start:stop]
             for t in range(stop - start):
                 rounded = round_to(after[t] - slope[t] / diagonal[start + t])
+                if zeros is not None:
+                    rounded = np.where(zeros[:, start + t], 0.0, rounded)
                 step = rounded - after[t]
                 if step.any():
                     slope += np.outer(local[:, t], step)

@@ -73,6 +73,9 @@ class GridLayer:
         self._alpha = torch.tensor(start.alpha, **like).reshape(shape)
         self.gain = nn.Parameter(torch.ones_like(self._alpha)) if train_gains else None
         self.frozen = torch.zeros_like(weight, dtype=torch.bool)
+        if start.pruned is not None:  # zeros from the start to the end
+            self.frozen.copy_(torch.from_numpy(start.pruned))
+        self._pruned = int(self.frozen.sum())
         self.q = torch.zeros_like(weight.detach())
         self._real = weight.detach().clone()
         self._real_bias = bias.detach().clone()
@@ -98,10 +101,11 @@ class GridLayer:
 
     @torch.no_grad()
     def freeze(self, share: float, *, order: Order, rng: np.random.Generator) -> None:
-        """Freeze further weights on the grid until ``share`` of them, 0..1, is frozen."""
+        """Freeze further weights on the grid until ``share`` of those not pruned, 0..1, is."""
         source = self._real if self.mode == "qat" else self.weight
         codes = self._grid.rounded(source / self.alpha)
-        count = round(share * source.numel()) - int(self.frozen.sum())
+        there = source.numel() - self._pruned
+        count = round(share * there) - (int(self.frozen.sum()) - self._pruned)
         self.before_step()
         if count > 0:
             picked = self._ordered(source, order, rng)[:count]

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf2.compression import Settled, compress, settled_of
 from tf2.compression.compress import Batch, Progress
+from tf2.compression.exact import pruned
 from tf2.compression.grid import Gains, RealGains
 from tf2.errors import TrainingError
 from tf2.ir import FLOAT32, Feature, Graph, Node, TensorType, verify
@@ -41,6 +42,7 @@ class LayerStart:
         activation: The node with a slope below zero that is fused behind it; "" for none.
         slope_trains: That slope is a parameter.
         kept: It stays at 8 bits.
+        pruned: Weights that are zero and stay so, bool (O, I, ...); None where none are.
     """
 
     node: str
@@ -51,6 +53,7 @@ class LayerStart:
     activation: str
     slope_trains: bool
     kept: bool
+    pruned: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +149,7 @@ def start_of(
         layer = _layer_start(step, settled, pixels, name in settings.keep)
         weight, bias = (base.constants[n] for n in base.node(name).inputs[1:3])
         wide, wide_bias = (weight, bias) if pixels is None else pixels.from_model(weight, bias)
+        layer = replace(layer, pruned=pruned(wide))
         if compensated or layer.kept:
             wide, wide_bias = _compensated(layer, settled, compressed.graph, wide.shape)
         else:
