@@ -282,7 +282,7 @@ def test_a_truncated_tf2_file(tf2, work, command):
 def test_an_unknown_engine(tf2, work):
     fails(
         tf2("run", "colors.tf2", "photos/red/0.png", "--engine", "fpga"),
-        "there is no engine 'fpga'; engines are float, functional, int, rtl",
+        "there is no engine 'fpga'; engines are board, float, functional, int, rtl",
     )
 
 

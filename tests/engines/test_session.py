@@ -92,7 +92,7 @@ def test_refuses_an_unknown_value(session, image):
 
 
 def test_unknown_engine_lists_those_there_are(folder):
-    with pytest.raises(EngineError, match="engines are float, functional, int, rtl"):
+    with pytest.raises(EngineError, match="engines are board, float, functional, int, rtl"):
         Session(folder / "colors.tf2", engine="fpga")
 
 

@@ -17,8 +17,8 @@ Engine = Annotated[
     str,
     typer.Option(
         "--engine",
-        metavar="int|float|functional|rtl",
-        help="What runs the model; the last two simulate an overlay.",
+        metavar="int|float|functional|rtl|board",
+        help="What runs the model; functional and rtl simulate an overlay.",
     ),
 ]
 SourceModel = Annotated[

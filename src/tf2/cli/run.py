@@ -31,6 +31,7 @@ Examples:
   tf2 run squeezenet.tf2 photos/ --top 1 --json
   tf2 run net.tf2 inputs.npy -o outputs.npz
   tf2 run squeezenet.tf2 cat.jpg --engine rtl --overlay ecp5-85k
+  tf2 run squeezenet.tf2 cat.jpg --engine board --board squeezenet-board
 """
 
 
@@ -42,6 +43,15 @@ def command(
     ],
     engine: Engine = "int",
     overlay: Overlay = "ecp5-85k",
+    board: Annotated[
+        Path | None,
+        typer.Option(
+            "--board", metavar="DIR", help="For engine board: what tf2 build --board made."
+        ),
+    ] = None,
+    port: Annotated[
+        str | None, typer.Option("--port", help="The board's serial port, where there are several.")
+    ] = None,
     source: SourceModel = None,
     top: Annotated[int, typer.Option(min=1, help="Classes to show for each image.")] = 5,
     batch: Batch = 16,
@@ -69,6 +79,8 @@ def command(
             threads=threads,
             source=source,
             overlay=flow.overlay_config(overlay),
+            board=board,
+            port=port,
             progress=progress,
         )
         samples = _samples(session, inputs, is_arrays=bool(arrays))

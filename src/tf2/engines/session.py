@@ -12,6 +12,7 @@ import numpy as np
 from tf2.arch import OverlayConfig
 from tf2.data import Preprocessing, Samples
 from tf2.engines import array_engines as _array_engines  # noqa: F401 (functional and rtl)
+from tf2.engines import board as _board  # noqa: F401 (registers board)
 from tf2.engines import onnx_engines as _onnx_engines  # noqa: F401 (registers int and float)
 from tf2.engines.inputs import ValueInfo, checked_feeds, value_info
 from tf2.engines.registry import make_executable
@@ -19,6 +20,7 @@ from tf2.engines.target import target_of
 from tf2.errors import EngineError
 from tf2.ir import Graph
 from tf2.model_file import CompressedModel
+from tf2.sim.device import Device
 
 
 class Session:
@@ -31,12 +33,16 @@ class Session:
         model: Path of a ``.tf2`` file or of a float model; a CompressedModel; a Graph.
         engine: "int" runs the compressed model in integers, "float" the float model it was made
             from (found by its path and SHA-256), or a float model given as ``model``;
-            "functional" and "rtl" run the compiled program on a simulated overlay.
+            "functional" and "rtl" run the compiled program on a simulated overlay, "board" on a
+            real one.
         threads: Of one operator; 0 takes every core.
         source: The float model, where it is not where it was when the model was compressed.
         overlay: For the engines "functional" and "rtl": a name of `tf2.arch.NAMED`, a JSON
             file of parameters or an OverlayConfig; default "ecp5-85k".
-        progress: Told what a simulation is at, and its share done.
+        board: For the engine "board": the folder that ``tf2 build --board`` made, the soc.json in
+            it, or a `tf2.sim.device.Device`. The overlay is the one in it.
+        port: The board's serial port; by default the one that is there.
+        progress: Told what a simulation or a board is at, and its share done.
 
     Raises:
         EngineError: There is no such engine, or it cannot run this model.
@@ -52,9 +58,13 @@ class Session:
         threads: int = 0,
         source: str | Path | Graph | None = None,
         overlay: str | OverlayConfig | None = None,
+        board: str | os.PathLike[str] | Device | None = None,
+        port: str | None = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> None:
-        target = replace(target_of(model, source, overlay), progress=progress)
+        target = replace(
+            target_of(model, source, overlay), board=board, port=port, progress=progress
+        )
         self.engine = engine
         self.compressed = target.compressed
         self._executable = make_executable(engine, target, threads)

@@ -11,6 +11,7 @@ from tf2.arch import OverlayConfig
 from tf2.errors import EngineError
 from tf2.ir import Graph
 from tf2.model_file import CompressedModel, read_model
+from tf2.sim.device import Device
 
 SUFFIX = ".tf2"
 
@@ -26,6 +27,8 @@ class Target:
         folder: Where the ``.tf2`` file lies; its source may lie there too.
         source: A float model or its path: the one to run, or the source of ``compressed``.
         overlay: What engines of the array run it on; a name of `tf2.arch.NAMED` or a configuration.
+        board: For the engine "board": the folder of a build, its soc.json, or a device.
+        port: The board's serial port; None: the one that is there.
         progress: Told what engines that take long are at, and its share done.
     """
 
@@ -35,6 +38,8 @@ class Target:
     folder: Path | None = None
     source: str | Graph | None = None
     overlay: str | OverlayConfig | None = None
+    board: str | os.PathLike[str] | Device | None = None
+    port: str | None = None
     progress: Callable[[str, float], None] | None = None
 
 

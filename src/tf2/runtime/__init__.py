@@ -1,7 +1,7 @@
 """The host's side of a board: link, device, recordings, flashing, what is plugged in."""
 
 from tf2.runtime.board_device import BoardDevice
-from tf2.runtime.link import ByteStream, Link, LinkError
+from tf2.runtime.link import ByteStream, Link, OpenLink
 from tf2.runtime.recording import RecordingLink, ReplayLink
 from tf2.runtime.uart_bone import UartBone
 
@@ -9,7 +9,7 @@ __all__ = [
     "BoardDevice",
     "ByteStream",
     "Link",
-    "LinkError",
+    "OpenLink",
     "RecordingLink",
     "ReplayLink",
     "UartBone",

@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Callable
 from typing import TypeVar
 
-from tf2.errors import DeviceError
-from tf2.runtime.link import Link, LinkError
+from tf2.errors import DeviceError, LinkError
+from tf2.runtime.link import Link
 from tf2.soc.memory_map import MemoryMap
 
 T = TypeVar("T")

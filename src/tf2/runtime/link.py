@@ -5,14 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from tf2.errors import DeviceError
-
 WORD = 4
 """Bytes of a word of the bus; addresses and sizes are multiples of it."""
-
-
-class LinkError(DeviceError):
-    """A transfer over a link failed. It may be tried again after `Link.recover`."""
 
 
 class Link(Protocol):

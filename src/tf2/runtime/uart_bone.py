@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tf2.runtime.link import WORD, ByteStream, LinkError
+from tf2.errors import LinkError
+from tf2.runtime.link import WORD, ByteStream
 
 WRITE, READ = 0x01, 0x02
 """Commands: bursts whose address counts up."""
