@@ -63,6 +63,29 @@ app.command(
 app.command(
     "compress", short_help="Compress a model to 4-bit power-of-two weights.", epilog=compress.EPILOG
 )(compress.command)
+app.command("run", short_help="Run a model on images or arrays.", epilog=run.EPILOG)(run.command)
+app.command("eval", short_help="Measure top-1, top-5 and images a second.", epilog=evaluate.EPILOG)(
+    evaluate.command
+)
+app.command("info", short_help="Show what a .tf2 file holds.", epilog=info.EPILOG)(info.command)
+app.command(
+    "compare",
+    short_help="Hold a model against its float original, value by value.",
+    epilog=compare.EPILOG,
+)(compare.command)
+app.command(
+    "estimate",
+    short_help="Cycles of a network on an overlay, layer by layer.",
+    epilog=estimate.EPILOG,
+)(estimate.command)
+app.command(
+    "profile",
+    short_help="Simulate a frame in the overlay's RTL and show its counters.",
+    epilog=profile.EPILOG,
+)(profile.command)
+app.command(
+    "build", short_help="Make a bitstream: area, clock, frames a second.", epilog=build.EPILOG
+)(build.command)
 app.command("flash", short_help="Load a bitstream into a board.", epilog=flash.EPILOG)(
     flash.command
 )
