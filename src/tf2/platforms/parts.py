@@ -31,6 +31,7 @@ class Part:
         dsp_kind: What `dsps` counts.
         grades: Speed grades, slowest first; empty where `device` says it.
         packages: As nextpnr names them, the default first; empty where `device` says it.
+        ddr_bytes: Of memory a cycle that its boards have: the width of an overlay's port.
         nextpnr: Options that name the part to nextpnr-ecp5; empty where it cannot place and route.
     """
 
@@ -48,6 +49,7 @@ class Part:
     ultra_rams: int = 0
     grades: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    ddr_bytes: int = 8
     nextpnr: str = ""
 
     @property
@@ -97,20 +99,21 @@ PARTS: dict[str, Part] = {
         # Inspur F10A, is of this class.
         Part(name="arria10-gx1150", family="intel", device="10AX115N2F40E2LG", luts=427_200,
              lut_kind="ALM", flip_flops=1_708_800, block_rams=2_713, block_ram_bits=20 * 1024,
-             block_ram_width=40, dsps=1_518, dsp_kind="DSP (two 18x19)"),
+             block_ram_width=40, dsps=1_518, dsp_kind="DSP (two 18x19)", ddr_bytes=64),
         # Ref: Intel Agilex 7 F-series product table, AGF 014.
         Part(name="agilex-agf014", family="intel", device="AGFB014R24B2E2V", luts=487_200,
              lut_kind="ALM", flip_flops=1_948_800, block_rams=7_110, block_ram_bits=20 * 1024,
-             block_ram_width=40, dsps=4_510, dsp_kind="DSP (two 18x19)"),
+             block_ram_width=40, dsps=4_510, dsp_kind="DSP (two 18x19)", ddr_bytes=64),
         # Ref: AMD DS987 "Kria K26 SOM" (Zynq UltraScale+ ZU5EV), DS891. Block RAM as blocks of
         # 36 kbit, each also two of 18.
         Part(name="kv260", family="xcup", device="xck26-sfvc784-2LV-c", luts=117_120,
              lut_kind="LUT6", flip_flops=234_240, block_rams=144, block_ram_bits=36 * 1024,
-             block_ram_width=72, ultra_rams=64, dsps=1_248, dsp_kind="DSP48E2"),
+             block_ram_width=72, ultra_rams=64, dsps=1_248, dsp_kind="DSP48E2", ddr_bytes=16),
         # Ref: AMD DS962 "Alveo U200 and U250"; of the whole chip, the shell's share included.
         Part(name="alveo-u250", family="xcup", device="xcu250-figd2104-2L-e", luts=1_728_000,
              lut_kind="LUT6", flip_flops=3_456_000, block_rams=2_688, block_ram_bits=36 * 1024,
-             block_ram_width=72, ultra_rams=1_280, dsps=12_288, dsp_kind="DSP48E2"),
+             block_ram_width=72, ultra_rams=1_280, dsps=12_288, dsp_kind="DSP48E2",
+             ddr_bytes=64),
     )
 }  # fmt: skip
 """The parts, by name."""
