@@ -29,7 +29,7 @@ def test_public_names():
         "Accuracy", "AccuracyTarget", "Comparison", "CompressedModel", "CompressionSettings",
         "PairedAccuracy", "Preprocessing", "Samples", "Session", "Tf2Error", "__version__",
         "classify", "compare", "compress", "evaluate", "export_onnx", "inspect_model", "load",
-        "load_model", "train",
+        "load_model", "prune", "train",
     ]  # fmt: skip
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         evaluate,
         export_onnx,
         inspect_model,
+        prune,
         train,
     )
     from tf2.importers import load_model
@@ -55,6 +56,7 @@ _HOMES = {
     "inspect_model": ("tf2.flow", "inspect_model"),
     "load": ("tf2.model_file", "read_model"),
     "load_model": ("tf2.importers", "load_model"),
+    "prune": ("tf2.flow", "prune"),
     "train": ("tf2.flow", "train"),
 }
 
@@ -78,6 +80,7 @@ __all__ = [
     "inspect_model",
     "load",
     "load_model",
+    "prune",
     "train",
 ]
 

@@ -24,6 +24,7 @@ from tf2.cli import (
     import_model,
     info,
     profile,
+    prune,
     run,
 )
 from tf2.cli.errors import reported
@@ -63,6 +64,9 @@ app.command(
 app.command(
     "compress", short_help="Compress a model to 4-bit power-of-two weights.", epilog=compress.EPILOG
 )(compress.command)
+app.command(
+    "prune", short_help="Make a float model smaller or sparser, and train it.", epilog=prune.EPILOG
+)(prune.command)
 app.command("run", short_help="Run a model on images or arrays.", epilog=run.EPILOG)(run.command)
 app.command("eval", short_help="Measure top-1, top-5 and images a second.", epilog=evaluate.EPILOG)(
     evaluate.command

@@ -16,6 +16,7 @@ from tf2.flow.overlays import (
     profile,
 )
 from tf2.flow.places import open_labels, open_samples
+from tf2.flow.pruning import Pruned, prune
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
 from tf2.flow.training import train
 
@@ -27,6 +28,7 @@ __all__ = [
     "LayerCycles",
     "OverlayReport",
     "Prediction",
+    "Pruned",
     "build",
     "classify",
     "compare",
@@ -44,6 +46,7 @@ __all__ = [
     "overlay_report",
     "predictions",
     "profile",
+    "prune",
     "run_samples",
     "train",
     "with_feature_inputs",

@@ -113,7 +113,8 @@ class Selection:
 
     def checked(self, target: float) -> None:
         """Raise PruningError if the network cannot be so small, a share of the whole."""
-        *_, least = self.steps(self.everything, np.ones(self.coupling.count))
+        whole = self.everything
+        *_, least = [whole, *self.steps(whole, np.ones(self.coupling.count))]
         share = self.cost(least) / self.base
         if share > target:
             raise PruningError(
