@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,12 +87,14 @@ def generate(
         soc = _soc(parts, clock_hz, config)
         parts.platform.build(soc, build_dir=str(folder), build_name=TOP, run=False)
         found = _memory_map(soc, parts, board=board, config=config, baud=baud)
+    design_file = folder / f"{TOP}.v"
+    design_file.write_text(_without_comments(design_file.read_text()))
     for script in (f"{TOP}.ys", f"build_{TOP}.sh"):  # LiteX's own way to a bitstream
         (folder / script).unlink(missing_ok=True)
     kept = folder / "soc.json"
     found.save(kept)
     return SocFiles(
-        verilog=(folder / f"{TOP}.v", overlay), constraints=folder / f"{TOP}.lpf", top=TOP,
+        verilog=(design_file, overlay), constraints=folder / f"{TOP}.lpf", top=TOP,
         memory_map=found, memory_map_file=kept,
     )  # fmt: skip
 
@@ -117,7 +120,7 @@ def simulated(
         soc = _soc(parts, design.clock_hz, config)
         fragment = soc.get_fragment()
         parts.platform.finalize(fragment)
-        text = str(parts.platform.get_verilog(fragment, name=TOP))
+        text = _without_comments(str(parts.platform.get_verilog(fragment, name=TOP)))
         found = _memory_map(soc, parts, board=board, config=config, baud=design.baud)
     return f"{text}\n{overlay}", found
 
@@ -149,6 +152,11 @@ def _memory_map(soc, parts: BoardParts, **known) -> MemoryMap:
     from tf2.soc.overlay_soc import memory_map
 
     return memory_map(soc, module=parts.module, **known)
+
+
+def _without_comments(verilog: str) -> str:
+    """Leave out date and hierarchy, which differ each time: equal designs are equal texts."""
+    return re.sub(r"/\*.*?\*/|^\s*//.*?\n", "", verilog, flags=re.DOTALL | re.MULTILINE)
 
 
 def _silent(stage: str, share: float) -> None:
