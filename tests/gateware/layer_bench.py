@@ -44,13 +44,13 @@ def issues(layer: Layer) -> list[tuple[int, int, tuple[int, int, int, int]]]:
 def fill(ctx: Any, buffer: FeatureBuffer, features: NDArray[np.int8]) -> None:
     """Put features (rows, P, C) into a Feature Buffer."""
     for row, bank in np.ndindex(features.shape[:2]):
-        ctx.set(buffer.banks[bank][row], int.from_bytes(features[row, bank].tobytes(), "little"))
+        ctx.set(buffer.word(bank, row), int.from_bytes(features[row, bank].tobytes(), "little"))
 
 
 def content(ctx: Any, buffer: FeatureBuffer, shape: tuple[int, ...]) -> NDArray[np.int8]:
     """Return what a Feature Buffer holds, (rows, P, C)."""
     features = np.empty(shape, dtype=np.int8)
     for row, bank in np.ndindex(shape[:2]):
-        word = ctx.get(buffer.banks[bank][row])
+        word = ctx.get(buffer.word(bank, row))
         features[row, bank] = np.frombuffer(word.to_bytes(shape[2], "little"), dtype=np.int8)
     return features

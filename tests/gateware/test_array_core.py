@@ -10,6 +10,7 @@ from layer_bench import CONFIGS, content, fill, layer_bits
 from isa.overlay_layers import LayerCase, random_features, random_layer
 from tf2.arch import NAMED
 from tf2.gateware.array_core import ArrayCore
+from tf2.gateware.feature_buffer import FeatureBuffer
 from tf2.gateware.feature_read import FeatureRead
 from tf2.gateware.feature_writer import FeatureWriter
 from tf2.gateware.finish import Finish
@@ -92,12 +93,12 @@ def run_layers(rng, config, cases, *, rate, traffic):
             ctx.set(dut.layers.valid, 1)
             await ctx.tick().until(dut.layers.ready)
             ctx.set(dut.layers.valid, 0)
-            count = 1
+            count = 1 + Scheduler.TAKE_LATENCY
             while not ctx.get(dut.layer_done):
                 count += 1
                 await ctx.tick()
             cycles.append(count)
-            await ctx.tick()
+            await ctx.tick().repeat(FeatureBuffer.LATENCY)  # the last write is under way
             oracle.execute(case.layer)
             different = content(ctx, dut.buffer, features.shape) != oracle.features
             assert not different.any(), (
@@ -145,7 +146,8 @@ def test_isa_timing_counts_the_stages_of_the_units(config):
         raster_width=1, lanes=1, out_groups=1, output=OutputMap(base_row=1, plane_rows=1, step_y=1),
         input=InputMap(base_row=0, plane_rows=1, height=1, width=1, pitch=1, zero_point=0),
     )  # fmt: skip
-    assert layer_cycles(layer, config) == Scheduler.START_LATENCY + plain
+    begin = Scheduler.TAKE_LATENCY + Scheduler.START_LATENCY
+    assert layer_cycles(layer, config) == begin + plain
 
 
 @pytest.mark.slow

@@ -7,16 +7,20 @@ import pytest
 from bench import pack, run_benches, unpack
 from layer_bench import CONFIGS, content, fill
 
+from tf2.gateware.feature_bank import block_rows
 from tf2.gateware.feature_buffer import FeatureBuffer
 from tf2.gateware.signatures import row_bits
 
 CYCLES = 500
 
 
-@pytest.mark.parametrize("name", CONFIGS)
-@pytest.mark.parametrize("busy", [0.2, 0.8])
-def test_every_user_sees_one_memory_in_the_order_of_priorities(rng, name, busy):
-    config = replace(CONFIGS[name], feature_rows=23)
+@pytest.mark.parametrize(
+    ("name", "busy", "feature_rows"),
+    [*((name, busy, 23) for name in CONFIGS for busy in (0.2, 0.8)), ("five pixels", 0.8, 3075)],
+)
+def test_every_user_sees_one_memory_in_the_order_of_priorities(rng, name, busy, feature_rows):
+    """3,075 rows: a bank of three memories."""
+    config = replace(CONFIGS[name], feature_rows=feature_rows)
     p, c, n = config.pixels, config.inputs, config.outputs
     latency = FeatureBuffer.LATENCY
     shape = (config.feature_rows, p, c)
@@ -95,6 +99,15 @@ def test_every_user_sees_one_memory_in_the_order_of_priorities(rng, name, busy):
                 defined = (before[a_rows, banks] == model[a_rows, banks]).all(axis=1)
                 answers["read"][cycle + latency] = (model[a_rows, banks], defined)
             await ctx.tick()
+        ctx.set(dut.write.valid, 0)
+        ctx.set(dut.row_write.rows.valid, 0)
+        await ctx.tick().repeat(latency)
         np.testing.assert_array_equal(content(ctx, dut, shape), model)
 
-    run_benches(dut, bench, deadline_cycles=CYCLES + 1)
+    run_benches(dut, bench, deadline_cycles=CYCLES + latency + 1)
+
+
+def test_memories_of_a_bank_are_powers_of_two_but_for_the_last():
+    assert block_rows(5120) == [4096, 1024]
+    assert block_rows(700) == [700]
+    assert block_rows(3075) == [2048, 1024, 3]

@@ -115,7 +115,7 @@ def test_every_beat_lands_where_the_instruction_says(rng, name, gaps):
                 await ctx.tick()
                 ctx.set(writer.beat.valid, 0)
             assert ctx.get(writer.written)
-            await ctx.tick()
+            await ctx.tick().repeat(FeatureBuffer.LATENCY)  # the last write is under way
             np.testing.assert_array_equal(content(ctx, dut.feature_buffer, model.shape), model)
 
     run_benches(dut, bench, deadline_cycles=20000)

@@ -5,9 +5,12 @@ import pytest
 from bench import pack, run_fixed, unpack
 
 from tf2.arch import OverlayConfig, named_config
+from tf2.gateware.pe import PE
 from tf2.gateware.pe_array import PEArray
 from tf2.gateware.signatures import FREE_DELAY
 from tf2.numerics import pot4
+
+SOONEST = PE.FEATURES_AFTER
 
 
 def config(n, p, c, lane="sac"):
@@ -104,7 +107,7 @@ def test_sums_are_exact_at_the_declared_latency_and_stay_until_the_next(rng, sha
     check(shape, record, expected)
 
 
-@pytest.mark.parametrize("feature_latency", [4, 5, FREE_DELAY + 4])
+@pytest.mark.parametrize("feature_latency", [SOONEST, SOONEST + 1, FREE_DELAY + SOONEST])
 def test_a_group_of_one_word_can_be_issued_every_cycle(rng, feature_latency):
     shape = config(2, 2, 4)
     record, expected = run_groups(
@@ -116,7 +119,7 @@ def test_a_group_of_one_word_can_be_issued_every_cycle(rng, feature_latency):
 def test_sums_wrap_at_int32():
     shape = config(1, 1, 64, "mac")
     groups = 2200  # of 64 * 2**14 each: above 2**31
-    dut = PEArray(shape, feature_latency=4)
+    dut = PEArray(shape, feature_latency=SOONEST)
     word = pack(np.full(64, -128), 8)
     cycles = [{"filter_write.en": 1, "filter_write.word": word}, {}]
     cycles += [
@@ -128,7 +131,7 @@ def test_sums_wrap_at_int32():
     assert sums == (groups * 64 * 128 * 128) % 2**32
 
 
-@pytest.mark.parametrize("feature_latency", [4, 8])
+@pytest.mark.parametrize("feature_latency", [SOONEST, FREE_DELAY + SOONEST])
 def test_words_are_readable_a_cycle_after_writing_and_replaceable_after_free_delay(
     rng, feature_latency
 ):

@@ -123,7 +123,8 @@ def test_issues_a_word_a_cycle_and_a_group_an_interval(rng, name):
     # Words arrive one a cycle: only the very first one may be late.
     assert times == expected
     assert not ample.stalls
-    assert ample.taken[1:] == ample.done[:-1], "the next layer is taken as the last one ends"
+    ends = [cycle + Scheduler.TAKE_LATENCY for cycle in ample.done[:-1]]
+    assert ample.taken[1:] == ends, "the next layer is taken as the last one ends"
     assert ample.waiting == 1
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -40,24 +40,34 @@ class BurstGenerator(wiring.Component):
         in_block_bits = (BURST_BEATS - 1).bit_length()
         in_block = Signal(in_block_bits, reset_less=True)  # beats into a block of 16
         block = Signal(ADDRESS_BITS - self._offset_bits - in_block_bits, reset_less=True)
-        left = Signal(ADDRESS_BITS)
-        to_border = Signal(range(BURST_BEATS + 1))
-        size = Signal(range(BURST_BEATS + 1))
+        # The burst is known a cycle ahead: whoever takes it needs its size at once.
+        left = Signal(ADDRESS_BITS, reset_less=True)  # this burst included
+        size = Signal(range(BURST_BEATS + 1), reset_less=True)
+        valid, last = Signal(), Signal(reset_less=True)
+        behind = Signal.like(left)
         m.d.comb += [
-            to_border.eq(BURST_BEATS - in_block),
-            size.eq(Mux(left < to_border, left, to_border)),
-            self.stretch.ready.eq(left == 0),
-            self.bursts.valid.eq(left != 0),
+            behind.eq(left - size),
+            self.stretch.ready.eq(~valid),
+            self.bursts.valid.eq(valid),
             self.bursts.payload.address.eq(Cat(Const(0, self._offset_bits), in_block, block)),
             self.bursts.payload.beats_last.eq(size - 1),
         ]
         with m.If(self.bursts.valid & self.bursts.ready):
-            m.d.sync += [left.eq(left - size), in_block.eq(0), block.eq(block + 1)]
+            m.d.sync += [left.eq(behind), in_block.eq(0), block.eq(block + 1), valid.eq(~last)]
+            self._size(m, size, last, behind, BURST_BEATS)
         with m.If(self.stretch.valid & self.stretch.ready):
             address = self.stretch.payload.address[self._offset_bits :]
+            begin, beats = address[:in_block_bits], self.stretch.payload.beats
             m.d.sync += [
-                left.eq(self.stretch.payload.beats),
-                in_block.eq(address[:in_block_bits]),
-                block.eq(address[in_block_bits:]),
-            ]
+                left.eq(beats), in_block.eq(begin), block.eq(address[in_block_bits:]),
+                valid.eq(beats.any()),
+            ]  # fmt: skip
+            self._size(m, size, last, beats, BURST_BEATS - begin)
         return m
+
+    @staticmethod
+    def _size(m: Module, size: Signal, last: Signal, left: Value, to_border: ValueLike) -> None:
+        """Choose the next burst: all that is left, or as far as the next border."""
+        bits = len(size)
+        ends = ~left[bits:].any() & (left[:bits] <= to_border)
+        m.d.sync += [last.eq(ends), size.eq(Mux(ends, left[:bits], to_border))]

@@ -11,31 +11,30 @@ from amaranth.lib.wiring import In, Out
 from tf2.arch import LaneKind
 from tf2.gateware.lane import DECODED, product, product_shape
 
-LEVELS_A_REGISTER = 2
-"""Levels of adders between two registers."""
-
 
 def tree_latency(terms: int) -> int:
     """Return the cycles that `add_tree` takes."""
-    return -(-(terms - 1).bit_length() // LEVELS_A_REGISTER)
+    return (terms - 1).bit_length()
 
 
 def add_tree(m: Module, terms: list[Value], name: str = "sum") -> Signal | Value:
-    """Return the exact sum of signed terms `tree_latency` cycles later, in balanced pairs."""
+    """Return the exact sum of signed terms `tree_latency` cycles later, in balanced pairs.
+
+    Each level of adders ends in registers: they cost nothing, as they lie behind the adders, and
+    yosys would make four terms without one between into carry-save adders, of twice the LUTs.
+    """
     level = 0
     while len(terms) > 1:
         pairs = [a + b for a, b in zip(terms[0::2], terms[1::2], strict=False)]
         if len(terms) % 2:
             pairs.append(terms[-1])
         level += 1
-        if level % LEVELS_A_REGISTER == 0 or len(pairs) == 1:
-            registers: list[Value] = [
-                Signal(pair.shape(), name=f"{name}{level}_{i}", reset_less=True)
-                for i, pair in enumerate(pairs)
-            ]
-            m.d.sync += [register.eq(pair) for register, pair in zip(registers, pairs, strict=True)]
-            pairs = registers
-        terms = pairs
+        registers: list[Value] = [
+            Signal(pair.shape(), name=f"{name}{level}_{i}", reset_less=True)
+            for i, pair in enumerate(pairs)
+        ]
+        m.d.sync += [register.eq(pair) for register, pair in zip(registers, pairs, strict=True)]
+        terms = registers
     return terms[0]
 
 

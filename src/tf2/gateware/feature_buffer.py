@@ -10,7 +10,7 @@ from amaranth.lib.memory import MemoryData
 from amaranth.lib.wiring import In
 
 from tf2.arch import OverlayConfig
-from tf2.gateware.feature_bank import FeatureBank
+from tf2.gateware.feature_bank import FeatureBank, block_rows
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import (
@@ -38,7 +38,7 @@ class FeatureBuffer(wiring.Component):
     row_write In(`RowWrite`); row_read In(`RowRead`).
 
     Attributes:
-        banks: Content of each bank, a word a row; for simulation.
+        banks: Contents of each bank's memories, a word a row; for simulation.
     """
 
     LATENCY = FeatureBank.LATENCY
@@ -46,7 +46,10 @@ class FeatureBuffer(wiring.Component):
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
         self.banks = [
-            MemoryData(shape=8 * config.inputs, depth=config.feature_rows, init=[])
+            [
+                MemoryData(shape=8 * config.inputs, depth=rows, init=[])
+                for rows in block_rows(config.feature_rows)
+            ]
             for _ in range(config.pixels)
         ]
         super().__init__({
@@ -56,6 +59,14 @@ class FeatureBuffer(wiring.Component):
             "row_write": In(RowWrite(config)),
             "row_read": In(RowRead(config)),
         })  # fmt: skip
+
+    def word(self, bank: int, row: int) -> Any:
+        """Return the word of a bank and row, for a simulator to set or get."""
+        for block in self.banks[bank]:
+            if row < block.depth:
+                return block[row]
+            row -= block.depth
+        raise IndexError(row)
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
@@ -73,10 +84,10 @@ class FeatureBuffer(wiring.Component):
         ]
         part = Signal(config.parts)
         m.d.comb += part.eq(1 << self.write.part)
-        for b, content in enumerate(self.banks):
+        for b, blocks in enumerate(self.banks):
 
-            def make(content: MemoryData = content) -> FeatureBank:
-                return FeatureBank(config, content)
+            def make(blocks: list[MemoryData] = blocks) -> FeatureBank:
+                return FeatureBank(config, blocks)
 
             bank = add_shared(m, f"bank{b}", "feature_bank", make, platform)
             row = Signal(row_bits(config), name=f"row{b}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
@@ -44,7 +44,7 @@ class FeatureRead(wiring.Component):
         features: Out; of the issue `LATENCY` cycles ago.
     """
 
-    LATENCY = 4 + FeatureBuffer.LATENCY  # cycles: sums, carries, banks, (memory,) lanes
+    LATENCY = 3 + FeatureBuffer.LATENCY  # cycles: sums, carries, (memory,) lanes
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
@@ -68,16 +68,13 @@ class FeatureRead(wiring.Component):
             *(self._address(m, i, restart, advance, wrap[i]) for i in lanes), strict=True
         )
 
-        # Cycle 3: the row of each bank, from the lane that reads there.
-        reading = delayed(m, self.issue.valid, 2, reset=True, name="reading")
-        m.d.sync += self.read.en.eq(reading)
-        bank_rows = Signal(data.ArrayLayout(row_bits(config), config.pixels), reset_less=True)
-        m.d.comb += self.read.rows.eq(bank_rows)
+        # The row of each bank, from the lane that reads there.
+        m.d.comb += self.read.en.eq(delayed(m, self.issue.valid, 2, reset=True, name="reading"))
         for b in lanes:
             row: Value | int = 0
             for i in lanes:
                 row |= Mux(self.cfg[f"lane{i}_valid"] & (banks[i] == b), rows[i], 0)
-            m.d.sync += bank_rows[b].eq(row)
+            m.d.comb += self.read.rows[b].eq(row)
 
         # After the memory: the word of each lane, from the bank it was read from.
         features = Signal(features_layout(config), reset_less=True)
@@ -85,8 +82,8 @@ class FeatureRead(wiring.Component):
         words = Array(self.read.data[b].as_value() for b in lanes)
         outside = Mux(self.cfg.in_unsigned, 0x80, 0)
         for i in lanes:
-            bank = delayed(m, banks[i], 1 + FeatureBuffer.LATENCY, name=f"bank{i}")
-            seen = delayed(m, inside[i], 1 + FeatureBuffer.LATENCY, name=f"inside{i}")
+            bank = delayed(m, banks[i], FeatureBuffer.LATENCY, name=f"bank{i}")
+            seen = delayed(m, inside[i], FeatureBuffer.LATENCY, name=f"inside{i}")
             word = Mux(seen, words[bank], outside.replicate(config.inputs))
             m.d.sync += features[i].as_value().eq(word)
         return m

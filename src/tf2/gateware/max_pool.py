@@ -27,14 +27,14 @@ class MaxPool(wiring.Component):
     or past it where they belong to the group of the cycle before. Windows of one tap give the bytes
     themselves. Positions outside of the layer's map count as -128.
 
-    Latency 4 cycles; initiation interval 1; nothing stalls. The raster is less than
+    Latency 5 cycles; initiation interval 1; nothing stalls. The raster is less than
     ``pool_groups - 1`` groups wide.
 
     Members: cfg In: fields of the layer, constant while its groups are under way; valid, bytes In;
     at In: P x `AT` of the group; best Out: P x N bytes.
     """
 
-    LATENCY = 4
+    LATENCY = 5
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
@@ -55,16 +55,13 @@ class MaxPool(wiring.Component):
         rows = [delayed(m, self.at[i].rows, 3, name=f"rows_{i}") for i in range(p)]
         # cycle 0: along the row
         across = self._across(m)
-        # cycle 1: one row up
+        # cycle 2: one row up
         across_late = self._next(m, across)
-        above = self._row_up(m, "above", 1, across, across_late)
-        # cycle 2: two rows up is one row up from there
-        above_late = self._next(m, above)
-        top = self._row_up(m, "top", 2, above, above_late)
-        # cycle 3: down the column
-        across, above = self._next(m, across_late), above_late
+        above = self._row_up(m, "above", 2, across, across_late)
+        # cycle 3: two rows up is one row up from there, and meanwhile down the column
+        top = self._row_up(m, "top", 3, above, self._next(m, above))
         for i in range(p):
-            best = self._largest(m, f"best_{i}", rows[i], across[i], above[i], top[i])
+            best = self._largest(m, f"best_{i}", rows[i], across_late[i], above[i], top[i])
             m.d.comb += Value.cast(self.best[i]).eq(Value.cast(best))
         return m
 
@@ -101,11 +98,11 @@ class MaxPool(wiring.Component):
         group = Signal(range(self._config.pool_groups))
         with m.If(self.valid):
             m.d.sync += group.eq(group + 1)
-        self._valid = stages(m, self.valid, 3, reset=True, name="valid")
-        self._group = stages(m, group, 2, name="group")
+        self._valid = stages(m, self.valid, 4, reset=True, name="valid")
+        self._group = stages(m, group, 3, name="group")
 
     def _across(self, m: Module) -> list[Any]:
-        """Return, a cycle later, the largest byte of each lane's taps along the row."""
+        """Return, two cycles later, the largest byte of each lane's taps along the row."""
         p = self._config.pixels
         inside = []
         for i in range(p):
@@ -124,9 +121,12 @@ class MaxPool(wiring.Component):
                 with m.If(self._last[i]):
                     m.d.sync += [before_1.eq(line[i + 2]), before_2.eq(line[i + 1])]
         return [
-            self._largest(m, f"across_{i}", self.at[i].columns, line[i + 2], line[i + 1], line[i])
+            self._largest(
+                m, f"across_{i}", self.at[i].columns, line[i + 2], line[i + 1],
+                delayed(m, line[i], 1, name=f"third_{i}"),
+            )
             for i in range(p)
-        ]
+        ]  # fmt: skip
 
     def _row_up(
         self, m: Module, name: str, cycle: int, group: list[Any], before: list[Any]
@@ -181,7 +181,7 @@ class MaxPool(wiring.Component):
     def _largest(
         self, m: Module, name: str, taps: Value, first: Any, second: Any, third: Any
     ) -> Any:
-        """Return, a cycle later, the largest byte of each channel."""
+        """Return, two cycles later, the largest byte of each channel; the third comes in late."""
         unit = add_shared(
             m, name, "window_max", lambda: WindowMax(self._config.outputs), self._platform
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, ResetInserter
+from amaranth.hdl import Cat, Module, ResetInserter, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -17,6 +17,7 @@ from tf2.gateware.ddr_writer import DdrWriter
 from tf2.gateware.feature_loader import FeatureLoader
 from tf2.gateware.feature_store import FeatureStore
 from tf2.gateware.filter_loader import FilterLoader
+from tf2.gateware.register_copy import copies
 from tf2.gateware.registers import COUNTERS, Registers
 from tf2.gateware.run_control import RunControl
 
@@ -59,12 +60,17 @@ class Overlay(wiring.Component):
         controller = Controller(config)
         features, store = FeatureLoader(config), FeatureStore(config)
         filters = FilterLoader(config)
-        in_runs = ResetInserter(~control.running)
-        m.submodules.controller = in_runs(controller)
-        m.submodules.feature_loader = in_runs(features)
-        m.submodules.feature_store = in_runs(store)
-        m.submodules.filter_loader = in_runs(filters)
-        m.submodules.array = in_runs(array)
+        units = {
+            "controller": controller, "feature_loader": features, "feature_store": store,
+            "filter_loader": filters, "array": array,
+        }  # fmt: skip
+        *resets, out_of_run = copies(
+            m, ~control.running, len(units) + 1, name="out_of_run", platform=platform
+        )
+        for (name, unit), reset in zip(units.items(), resets, strict=True):
+            m.submodules[name] = ResetInserter(reset)(unit)
+        running = Signal()
+        m.d.comb += running.eq(control.running & ~out_of_run)
 
         connect(m, flipped(self.s_axil), registers.axil)
         self._connect_memory(m, reader, writer)
@@ -109,7 +115,7 @@ class Overlay(wiring.Component):
         m.d.comb += [control.errors[code].eq(value) for code, value in errors.items()]
         m.d.comb += control.finished.eq(controller.finished)
         counted = {
-            "running": control.running,
+            "running": running,
             "array_busy": array.busy,
             "stall_filter": array.stall_filter,
             "waiting": array.waiting,
@@ -123,9 +129,9 @@ class Overlay(wiring.Component):
         m.d.comb += [
             self.irq.eq(registers.irq),
             self.probe_layers_done.eq(registers.layers),
-            self.probe_busy.eq(array.busy & control.running),
-            self.probe_stall_filter.eq(array.stall_filter & control.running),
-            self.probe_waiting.eq(array.waiting & control.running),
+            self.probe_busy.eq(array.busy & running),
+            self.probe_stall_filter.eq(array.stall_filter & running),
+            self.probe_waiting.eq(array.waiting & running),
             control.progress.eq(
                 Cat(reader.beat_done, writer.beat_done, writer.response_done, array.busy).any()
             ),

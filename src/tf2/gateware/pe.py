@@ -32,8 +32,9 @@ class PE(wiring.Component):
     last, address In; features In: P x C x signed(8); sums Out: P x signed(32), wrapping.
     """
 
-    FEATURES_AFTER = 4
-    """Cycles: the address register, the memory, its output register, the decoder's register."""
+    FEATURES_AFTER = 3
+    """Cycles: the address register, the memory, its output register. The decoder's register has
+    its like on the features: they come from far, and every PE has its own copy."""
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
@@ -52,7 +53,7 @@ class PE(wiring.Component):
     @classmethod
     def latency(cls, config: OverlayConfig) -> int:
         """Return the cycles from `last` to its `sums`."""
-        return cls.FEATURES_AFTER + DotProduct.latency(config.inputs) + 1
+        return cls.FEATURES_AFTER + 1 + DotProduct.latency(config.inputs) + 1
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
@@ -61,13 +62,14 @@ class PE(wiring.Component):
         valid = delayed(m, self.valid, to_sums, reset=True, name="valid")
         first = delayed(m, self.first, to_sums, name="first")
         last = delayed(m, self.last, to_sums, name="last")
+        features = delayed(m, self.features, 1, name="features")
         for p in range(self._config.pixels):
             dot = add_shared(m, f"dot_{p}", "dot_product", self._dot_product, platform)
             accumulator = Signal(signed(32), name=f"accumulator_{p}", reset_less=True)
             drain = Signal(signed(32), name=f"drain_{p}", reset_less=True)
             total = Signal(signed(32), name=f"total_{p}")
             m.d.comb += [
-                Value.cast(dot.features).eq(Value.cast(self.features[p])),
+                Value.cast(dot.features).eq(Value.cast(features[p])),
                 Value.cast(dot.weights).eq(weights),
                 total.eq(Mux(first, 0, accumulator) + dot.sum),
                 self.sums[p].eq(drain),

@@ -24,7 +24,8 @@ class PEArray(wiring.Component):
 
     Args:
         config: Of the overlay.
-        feature_latency: Cycles from an issue to its features, 4 to ``FREE_DELAY + 4``.
+        feature_latency: Cycles from an issue to its features, from ``PE.FEATURES_AFTER`` on, up to
+            `FREE_DELAY` more.
 
     Members: issue In; features In: P x C x signed(8); filter_write In; drain Out, whose sums, slot
     and group bits keep their value until the next valid one.

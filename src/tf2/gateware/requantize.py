@@ -48,17 +48,20 @@ class Requantize(wiring.Component):
             multiplier.eq(Mux(negative, self.negative_multiplier, self.multiplier)),
             shift.eq(Mux(negative, self.negative_shift, self.shift)),
         ]
-        # cycles 1 and 2: two registers, the second inside a DSP block
-        product, product_late = (Signal(signed(41), reset_less=True) for _ in range(2))
+        # cycle 1: two products, each within a DSP block of 18 bits; cycle 2: their sum
+        half = 17
+        low, high = (Signal(signed(bits), reset_less=True) for bits in (half + 9, 41 - half))
+        product = Signal(signed(41), reset_less=True)
         shift_1, shift_2 = (Signal.like(self.shift, reset_less=True) for _ in range(2))
         m.d.sync += [
-            product.eq(acc * multiplier),
-            product_late.eq(product),
+            low.eq(acc[:half] * multiplier),
+            high.eq(acc[half:].as_signed() * multiplier),
+            product.eq(low + (high << half)),
             shift_1.eq(shift),
             shift_2.eq(shift_1),
         ]
         m.d.comb += [
-            round_clip.value.eq(product_late),
+            round_clip.value.eq(product),
             round_clip.shift.eq(shift_2),
             round_clip.zero_point_low.eq(self.zero_point_low),
             round_clip.low.eq(self.low),

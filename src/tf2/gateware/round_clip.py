@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 MAX_SHIFT = 17
 
+KEPT = 9
+"""Bits of the floor that matter: beyond -256..255 the range decides."""
+
 
 class RoundClip(wiring.Component):
     """Give ``clip(round_half_even(value / 2**shift) + zero_point, low, high)``, as in `numerics`.
 
-    ``(value + 2**(shift - 1) - 1 + (bit `shift` of value)) >> shift`` is that rounding.
+    The floor is kept in `KEPT` bits, with what was dropped on either side in a few flags: it is one
+    more where the first bit dropped is 1, and any other dropped bit or its own last bit is.
 
     Latency 3 cycles; initiation interval 1; nothing stalls.
 
     Args:
-        width: Bits of value; its magnitude and 2**16 together must fit.
+        width: Bits of value.
 
     Members: value In: signed(width); shift In: 0..17, with the value; zero_point_low In: the zero
     point is -128, else 0; low, high In: bytes; these three are constant while values are under way;
@@ -40,22 +44,16 @@ class RoundClip(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
-        shape = self.value.shape()
-        # cycle 0: the half, less one step unless the floor is odd
-        odd = Signal()
-        m.d.comb += odd.eq(self.value.bit_select(self.shift, 1))
-        below_half = Cat(
-            self.shift > position + 1 for position in range(MAX_SHIFT - 1)
-        )  # 2**(shift - 1) - 1, 0 where the shift is 0
-        raised = Signal(shape, reset_less=True)
-        shift = Signal.like(self.shift, reset_less=True)
-        m.d.sync += [
-            raised.eq(self.value + below_half + (odd & self.shift.any())),
-            shift.eq(self.shift),
-        ]
-        # cycle 1
-        rounded = Signal(shape, reset_less=True)
-        m.d.sync += rounded.eq(raised >> shift)
+        # cycle 0: the floor above its first dropped bit
+        shifted, below, above = self._shift(m)
+        floor = Signal(KEPT, reset_less=True)
+        half = Signal(reset_less=True)
+        negative = Signal(reset_less=True)
+        m.d.sync += [Cat(half, floor).eq(shifted), negative.eq(self.value[-1])]
+        # cycle 1: one more or not
+        inside = Mux(above.any(), Cat(~negative.replicate(KEPT - 1), negative), floor)
+        rounded = Signal(signed(KEPT + 1), reset_less=True)
+        m.d.sync += rounded.eq(inside.as_signed() + (half & (below.any() | floor[0])))
         # cycle 2: the range moved by the zero point, then the zero point: it flips bit 7
         offset = Mux(self.zero_point_low, 128, 0)
         lowest, highest = Signal(signed(9)), Signal(signed(9))
@@ -68,3 +66,24 @@ class RoundClip(wiring.Component):
         m.d.sync += byte.eq(clipped[:8] ^ Cat(Const(0, 7), self.zero_point_low))
         m.d.comb += self.byte.eq(byte)
         return m
+
+    def _shift(self, m: Module) -> tuple[Value, Signal, Signal]:
+        """Return `KEPT` bits of the floor behind the first dropped one, and what else was dropped.
+
+        Flags, a cycle later: of bits below that are 1; of bits above that are not the sign.
+        """
+        steps = len(self.shift)
+        sign = self.value[-1]
+        bits = Cat(Const(0, 1), self.value, sign.replicate(2**steps + KEPT))
+        below, above = Signal(steps, reset_less=True), Signal(steps + 1, reset_less=True)
+        for k in reversed(range(steps)):  # the largest step first: it leaves the fewest bits
+            step, needed = 1 << k, KEPT + (1 << k)
+            chosen, now = self.shift[k], Signal(needed, name=f"bits_{k}")
+            m.d.comb += now.eq(Mux(chosen, bits[step : step + needed], bits[:needed]))
+            m.d.sync += [
+                below[k].eq(chosen & bits[:step].any()),
+                above[k].eq(~chosen & (bits[needed : needed + step] != sign.replicate(step))),
+            ]
+            bits = now
+        m.d.sync += above[steps].eq(bits[-1] != sign)
+        return bits, below, above

@@ -10,6 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
+from tf2.gateware.register_copy import copies
 from tf2.gateware.signatures import (
     FREE_DELAY,
     Issue,
@@ -20,15 +21,18 @@ from tf2.gateware.signatures import (
 )
 from tf2.isa.encoding import BANK
 
+ENABLED_BITS = 128
+"""Of a layer, with one enable: they end up all over the chip."""
+
 
 class Scheduler(wiring.Component):
     """Issue the filter words of one layer after the other, one a cycle, in order.
 
     A layer is ``for block, for group, for z, for y, for x, for word``; a group takes exactly
     cfg.interval cycles, and one more for each cycle in which its next filter word has not come yet.
-    The next layer is taken in the cycle in which the last output of the present one is written;
-    its first issue is `START_LATENCY` cycles after that. Reset forgets everything; the two counts
-    of filter words begin at 0.
+    The next layer is taken `TAKE_LATENCY` cycles after the last output of the present one is
+    written; its first issue is `START_LATENCY` cycles after that. Reset forgets everything; the
+    two counts of filter words begin at 0.
 
     Args:
         config: Of the overlay.
@@ -49,6 +53,7 @@ class Scheduler(wiring.Component):
         waiting: Out; there is no layer.
     """
 
+    TAKE_LATENCY = 1  # cycle, to tell all registers of a layer
     START_LATENCY = 2  # cycles from a layer being taken to its first issue
 
     def __init__(self, config: OverlayConfig) -> None:
@@ -70,30 +75,44 @@ class Scheduler(wiring.Component):
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
         go, issuing, all_issued = Signal(), Signal(), Signal()
-        taken = Signal()
-        m.d.comb += taken.eq(self.layers.valid & self.layers.ready)
+        takes, taken = Signal(), Signal()
         with m.FSM():
             with m.State("idle"):
-                m.d.comb += [self.layers.ready.eq(1), self.waiting.eq(1)]
-                with m.If(taken):
-                    m.next = "issue"
+                m.d.comb += [takes.eq(self.layers.valid), self.waiting.eq(1)]
+                with m.If(takes):
+                    m.next = "take"
+            with m.State("take"):
+                m.d.comb += [taken.eq(1), self.layers.ready.eq(1)]
+                m.next = "issue"
             with m.State("issue"):
                 m.d.comb += issuing.eq(1)
                 with m.If(all_issued):
                     m.next = "drain"
             with m.State("drain"):
-                m.d.comb += [self.layers.ready.eq(self.written), self.layer_done.eq(self.written)]
-                with m.If(taken):
-                    m.next = "issue"
+                m.d.comb += [
+                    self.layer_done.eq(self.written),
+                    takes.eq(self.written & self.layers.valid),
+                ]
+                with m.If(takes):
+                    m.next = "take"
                 with m.Elif(self.written):
                     m.next = "idle"
         m.d.sync += self.start.eq(taken)
-        with m.If(taken):
-            m.d.sync += self.cfg.eq(self.layers.payload)
+        self._take(m, takes, platform)
         steps = self._count(m, taken, issuing, go, all_issued)
         self._walk_taps(m, *steps)
         self._give_back(m)
         return m
+
+    def _take(self, m: Module, takes: Value, platform: Any) -> None:
+        """Keep the layer that is taken in the next cycle."""
+        cfg, payload = Value.cast(self.cfg), Value.cast(self.layers.payload)
+        parts = range(0, len(cfg), ENABLED_BITS)
+        enables = copies(m, takes, len(parts), name="enable", platform=platform)
+        for part, enable in zip(parts, enables, strict=True):
+            end = min(part + ENABLED_BITS, len(cfg))
+            with m.If(enable):
+                m.d.sync += cfg[part:end].eq(payload[part:end])
 
     def _count(
         self, m: Module, taken: Value, issuing: Value, go: Value, all_issued: Value

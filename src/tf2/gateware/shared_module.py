@@ -19,6 +19,10 @@ from tf2.gateware.bare import bare
 
 _KEEP = "/*verilator no_inline_module*/"
 
+_SYNTHESISED_ONCE = "(* keep_hierarchy *)\n"
+"""Yosys then also leaves each copy its own registers, near to what they feed, where it would merge
+those of all copies that hold the same."""
+
 _ZEROS = re.compile(
     r"\n  cell \$meminit_v2 [^\n]*\n(?:    parameter [^\n]*\n)*    connect \\ADDR [^\n]*\n"
     r"    connect \\DATA \d+'0+\n(?:    [^\n]*\n)*?  end\n"
@@ -95,7 +99,7 @@ def to_verilog(unit: Any, *, name: str, platform: Any, ports: Any = None) -> str
 
 
 def _not_inlined(text: str, name: str) -> str:
-    """Return the text with Verilator's pragma behind the port list of module `name`."""
+    """Return the text with attributes of module `name`, and Verilator's behind its port list."""
     start = text.index(f"module {name}(")
     end = text.index(";", start) + 1
-    return f"{text[:end]}\n  {_KEEP}{text[end:]}"
+    return f"{text[:start]}{_SYNTHESISED_ONCE}{text[start:end]}\n  {_KEEP}{text[end:]}"

@@ -12,15 +12,16 @@ from amaranth.lib.wiring import In, Out
 class WindowMax(wiring.Component):
     """Give the largest of a byte and of the `taps` bytes that count beside it, in order.
 
-    Latency 1 cycle; initiation interval 1; nothing stalls.
+    Latency 2 cycles, one for each comparison; initiation interval 1; nothing stalls.
 
     Args:
         outputs: N.
 
-    Members: first, second, third In: N bytes; taps In: 0..2; largest Out: N bytes.
+    Members: first, second In: N bytes; taps In: 0..2, with them; third In: N bytes, a cycle after
+    them; largest Out: N bytes.
     """
 
-    LATENCY = 1
+    LATENCY = 2
 
     def __init__(self, outputs: int) -> None:
         self._outputs = outputs
@@ -34,11 +35,13 @@ class WindowMax(wiring.Component):
         m = Module()
         largest = Signal(data.ArrayLayout(signed(8), self._outputs), reset_less=True)
         m.d.comb += self.largest.eq(largest)
+        counts = Signal(reset_less=True)  # the third one does
+        m.d.sync += counts.eq(self.taps >= 2)
         for n in range(self._outputs):
-            of_two = Signal(signed(8), name=f"of_two_{n}")
-            second, third = self.second[n], self.third[n]
-            m.d.comb += of_two.eq(
-                Mux((self.taps >= 1) & (second > self.first[n]), second, self.first[n])
-            )
-            m.d.sync += largest[n].eq(Mux((self.taps >= 2) & (third > of_two), third, of_two))
+            of_two = Signal(signed(8), name=f"of_two_{n}", reset_less=True)
+            first, second, third = self.first[n], self.second[n], self.third[n]
+            m.d.sync += [
+                of_two.eq(Mux((self.taps >= 1) & (second > first), second, first)),
+                largest[n].eq(Mux(counts & (third > of_two), third, of_two)),
+            ]
         return m

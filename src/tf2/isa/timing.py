@@ -1,7 +1,7 @@
 """Cycles of a layer in the array: exact as long as the filter words come in time.
 
-A layer is taken by the Scheduler, issues its first filter word `START` cycles later, then every
-group takes `walk.interval` cycles; behind its last word the results go through the pipeline, whose
+As a layer ends the next one begins: its first filter word is issued `START` cycles later, then
+every group takes `walk.interval` cycles; behind its last word the results go through the pipeline, whose
 stages are counted here, and the next layer is taken as the last of them is written. The tests of
 `tf2.gateware.array_core` hold the hardware to every figure.
 """
@@ -12,19 +12,19 @@ from tf2.arch import OverlayConfig
 from tf2.isa.instructions import Layer
 from tf2.isa.walk import walk
 
-START = 2
-"""From a layer being taken to its first issue."""
+START = 3
+"""From the end of the layer before to the first issue: it is taken in between."""
 
 _READ = 6
 """From an issue to its bytes."""
 
-_MULTIPLY = 2
-"""Products, and the accumulator; the adder tree comes on top."""
+_MULTIPLY = 3
+"""A copy of the bytes for each PE, products, and the accumulator; the adder tree comes on top."""
 
 _RESCALE = 13
 """Bias, multiplier, shift and clip, residual."""
 
-_POOL = 4
+_POOL = 5
 """Max pooling, also where there is none."""
 
 _SUM_POOL = 3
@@ -43,7 +43,7 @@ def issue_cycles(layer: Layer, config: OverlayConfig) -> int:
 
 
 def layer_cycles(layer: Layer, config: OverlayConfig) -> int:
-    """Return the cycles from a layer being taken to its end, when the next one is taken.
+    """Return the cycles from the end of the layer before to a layer's end.
 
     Cycles in which a filter word had not come are on top.
     """
@@ -63,5 +63,5 @@ def pipeline_cycles(layer: Layer, config: OverlayConfig, segments: int) -> int:
 
 
 def _tree(terms: int) -> int:
-    """Return the cycles of an adder tree: two levels a cycle."""
-    return -(-(terms - 1).bit_length() // 2)
+    """Return the cycles of an adder tree: a level a cycle."""
+    return (terms - 1).bit_length()

@@ -13,7 +13,7 @@ from tf2.sim.cycle_model.port import Port
 FREE_DELAY = 5
 """From a filter word's last issue being decided to the Filter Loader seeing its place free."""
 
-_TO_SUMS = 8
+_TO_SUMS = 9
 """From an issue to the sums of its group; the adder tree comes on top."""
 
 
@@ -149,5 +149,5 @@ class Array:
 
 
 def tree(terms: int) -> int:
-    """Return the cycles of an adder tree: two levels a cycle."""
-    return -(-(terms - 1).bit_length() // 2)
+    """Return the cycles of an adder tree: a level a cycle."""
+    return (terms - 1).bit_length()

@@ -16,7 +16,7 @@ ASKED_LOADS = 2
 """As of the `FeatureLoader`."""
 
 HELD_BEATS = 8
-READ_CYCLES = 2
+READ_CYCLES = 3
 """As of the `FeatureStore` and the `FeatureBuffer`."""
 
 

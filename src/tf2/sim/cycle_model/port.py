@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from tf2.arch import OverlayConfig
 from tf2.isa.instructions import Layer
+from tf2.isa.timing import START
 from tf2.isa.walk import output_positions, walk
 
 RESIDUAL_DEPTH = 8
@@ -28,7 +29,7 @@ class Port:
         self._blocks: list[int] = []  # end of the first group of each
 
     def begin(self, now: int, layer: Layer, to_written: int, to_sums: int) -> None:
-        """Follow a layer that is taken now.
+        """Follow a layer that begins now.
 
         Args:
             now: The cycle.
@@ -52,7 +53,7 @@ class Port:
         self._to_pop = to_sums + self._config.post_beats - 1 + POP_AFTER
         self._at = 0  # the block looked at last
         # The Residual Reader, up to (not with) cycle `_time`:
-        self._time = now + 2
+        self._time = now + START
         self._unread = layer.out_groups * layer.groups if layer.residual else 0
         self._asked = self._popped = 0
         self._request = False

@@ -47,6 +47,7 @@ class _Run:
             self._filters,
         )  # fmt: skip
         self._accepted = False  # a burst, by the memory
+        self._takes = False  # the layer that begins, from the queue, in the next cycle
         self._marks: list[Counters] = []
         self._written = 0  # beats of the burst of writes that is accepted in this cycle
 
@@ -63,7 +64,7 @@ class _Run:
                 break
             moved = self._step(now) or not now  # in the first one readers take their stretches
             now = now + 1 if moved else self._skip(now)
-            if self._accepted:
+            if self._accepted and not self._takes:
                 now = self._periods.pass_over(now)
         self._step(now)
         total = self._counters(now)
@@ -85,8 +86,8 @@ class _Run:
                 moved = True
         elif array.step(now, self._filters.loaded):
             moved = True
-        if control.moves or layer is not None or arrived is control.code:
-            taken = layer is not None
+        taken, self._takes = self._takes, layer is not None
+        if control.moves or taken or arrived is control.code:
             moved |= control.step(now, arrived=arrived is control.code, layer_taken=taken)
         moved |= self._move_rows(now, arrived)
         moved |= self._filters.step(
