@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 import tf2
 from tf2.arch import OverlayConfig
 from tf2.arch import register_map as registers
-from tf2.arch.register_map import ErrorCode, Register
+from tf2.arch.register_map import Register
 from tf2.errors import DeviceError, MissingExtraError
 from tf2.isa.instructions import Layer
 from tf2.isa.program import Program
 from tf2.isa.verify import verify
 from tf2.sim.build_cache import cache_folder, write_whole
-from tf2.sim.device import Counters, RunReport, check_target, layer_records
+from tf2.sim.device import (
+    Counters,
+    RunReport,
+    check_target,
+    layer_records,
+    stop_cause,
+    stop_place,
+)
 from tf2.sim.simulation import DdrSettings, Simulation
 from tf2.sim.verilator import Progress, build
 
@@ -35,16 +42,6 @@ WATCHDOG_CYCLES = 1_000_000
 
 DRAIN_CYCLES = 50_000
 """Cycles given to open transfers after an error."""
-
-_CAUSES = {
-    ErrorCode.BAD_OPCODE: "it met an instruction that does not exist",
-    ErrorCode.ADDRESS: "an address lies outside of the arena",
-    ErrorCode.READ: "the memory answered a read with an error",
-    ErrorCode.WRITE: "the memory answered a write with an error",
-    ErrorCode.WATCHDOG: "nothing moved for as long as the watchdog allows: the memory is silent, "
-    "or the program waits for what never comes",
-    ErrorCode.ROW: "a row lies outside of the Feature Buffer",
-}
 
 
 class RtlOverlay:
@@ -155,17 +152,17 @@ class RtlOverlay:
         done = len(simulation.marks())
         if not came:
             simulation.reset()
-            raise DeviceError(f"{_where(names, done)}: no end after {cycles:,} cycles")
+            raise DeviceError(f"{stop_place(names, done)}: no end after {cycles:,} cycles")
         status = simulation.read(Register.STATUS)
         simulation.write(Register.IRQ_PENDING, 1)
         if simulation.violation():
-            raise DeviceError(f"{_where(names, done)}: AXI: {simulation.violation()}")
+            raise DeviceError(f"{stop_place(names, done)}: AXI: {simulation.violation()}")
         if status & registers.STATUS_ERROR:
             self._clear_error()
             code = status >> registers.STATUS_CODE_SHIFT & 0xFF
-            known = code in set(ErrorCode)
-            cause = _CAUSES[ErrorCode(code)] if known else "for a reason unknown"
-            raise DeviceError(f"{_where(names, done)}: the overlay stopped (error {code}): {cause}")
+            raise DeviceError(
+                f"{stop_place(names, done)}: the overlay stopped (error {code}): {stop_cause(code)}"
+            )
 
     def _clear_error(self) -> None:
         """Leave the overlay ready for the next run: what was on the bus has come to its end."""
@@ -176,12 +173,6 @@ class RtlOverlay:
                 return
             simulation.run(100)
         simulation.reset()  # the memory is silent
-
-
-def _where(names: list[str], done: int) -> str:
-    if done < len(names):
-        return f"layer {names[done]!r}"
-    return f"after the last layer ({names[-1]!r})" if names else "a program without layers"
 
 
 _VERILOG: dict[int, str] = {}
