@@ -1,8 +1,8 @@
 """Cycles of a layer in the array: exact as long as the filter words come in time.
 
 As a layer ends the next one begins: its first filter word is issued `START` cycles later, then
-every group takes `walk.interval` cycles; behind its last word the results go through the pipeline, whose
-stages are counted here, and the next layer is taken as the last of them is written. The tests of
+every group takes `walk.interval` cycles; behind its last word the results go through the pipeline,
+whose stages are counted here, and the layer ends as the last of them is written. The tests of
 `tf2.gateware.array_core` hold the hardware to every figure.
 """
 
