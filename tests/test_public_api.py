@@ -28,8 +28,8 @@ def test_public_names():
     assert tf2.__all__ == [
         "Accuracy", "AccuracyTarget", "Comparison", "CompressedModel", "CompressionSettings",
         "PairedAccuracy", "Preprocessing", "Samples", "Session", "Tf2Error", "__version__",
-        "classify", "compare", "compress", "evaluate", "export_onnx", "inspect_model", "load",
-        "load_model", "prune", "train",
+        "classify", "compare", "compress", "evaluate", "export_onnx", "inq", "inspect_model",
+        "load", "load_model", "prune", "retraining", "train",
     ]  # fmt: skip
 
 

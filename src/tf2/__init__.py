@@ -28,8 +28,10 @@ if TYPE_CHECKING:
         compress,
         evaluate,
         export_onnx,
+        inq,
         inspect_model,
         prune,
+        retraining,
         train,
     )
     from tf2.importers import load_model
@@ -53,10 +55,12 @@ _HOMES = {
     "compress": ("tf2.flow", "compress"),
     "evaluate": ("tf2.flow", "evaluate"),
     "export_onnx": ("tf2.flow", "export_onnx"),
+    "inq": ("tf2.flow", "inq"),
     "inspect_model": ("tf2.flow", "inspect_model"),
     "load": ("tf2.model_file", "read_model"),
     "load_model": ("tf2.importers", "load_model"),
     "prune": ("tf2.flow", "prune"),
+    "retraining": ("tf2.flow", "retraining"),
     "train": ("tf2.flow", "train"),
 }
 
@@ -77,10 +81,12 @@ __all__ = [
     "compress",
     "evaluate",
     "export_onnx",
+    "inq",
     "inspect_model",
     "load",
     "load_model",
     "prune",
+    "retraining",
     "train",
 ]
 

@@ -65,9 +65,15 @@ def test_data_and_loss_of_the_user(tf2, work):
     preprocess = ("--calibration", "photos", "--preprocess", "unit-rgb")
     code, _, error = tf2("compress", "colors.onnx", *given, *preprocess, *rest)
     assert code == 0, error
-    code, _, error = tf2("compress", "colors.onnx", *given, *rest)
-    assert code == 1
-    assert "a dataset of your own needs calibration samples" in error
+    code, _, error = tf2("compress", "colors.onnx", *given, *rest)  # calibrated by its own inputs
+    assert code == 0, error
+
+
+def test_a_dry_run_trains_a_few_batches_of_each_step(tf2, work):
+    code, out, error = tf2(*INQ, "--epochs", "30", "--dry-run", "2")
+    assert code == 0, error
+    assert "inq, 2 epochs of 16 samples" in out
+    assert "step 2/2 (100 %), epoch 1/1, batch 2/2" in error
 
 
 def test_an_interrupted_training_is_resumed(tf2, work, monkeypatch):
@@ -121,6 +127,26 @@ def test_wrong_input_is_one_line(tf2, work, options, code, message):
     assert message in error
     if code == 1:
         assert error.count("\n") == 1
+
+
+def test_images_without_labels_are_refused(tf2, work):
+    (work / "flat").mkdir()
+    for name in image_names("photos")[:4]:
+        (work / "flat" / name.replace("/", "_")).symlink_to(work / "photos" / name)
+    code, _, error = tf2(*INQ, "--train", "flat")
+    assert code == 1
+    assert "no label file was given, and" in error
+
+
+def test_folders_of_another_number_than_the_classes_are_refused(tf2, work):
+    (work / "two").mkdir()
+    for name in ("red", "blue"):
+        (work / "two" / name).symlink_to(work / "photos" / name)
+    code, _, error = tf2(*INQ, "--train", "two")
+    assert code == 1
+    assert "the images are in 2 folders, but the network has 3 classes" in error
+    code, _, error = tf2(*INQ, "--train", "two", "--labels", "names.txt")
+    assert code == 0, error
 
 
 def test_labels_beyond_the_classes_are_refused(tf2, work):

@@ -9,7 +9,7 @@ import torch
 from color_classifier import write_images
 from tf2.data import Preprocessing, Samples, labels_from_folders
 from tf2.errors import DataError, TrainingError
-from tf2.training.data import Batches, UserDataset, check_classes, training_set
+from tf2.training.data import Batches, SomeSamples, UserDataset, check_classes, training_set
 from tf2.training.user_code import is_object, load_object
 
 
@@ -92,6 +92,31 @@ def test_random_choices_of_a_users_dataset_are_seeded():
     assert not torch.equal(first[0], first[1])
 
 
+def test_inputs_of_a_dataset_calibrate_and_a_loaders_collation_is_kept():
+    pairs = [(torch.full((2,), float(i)), i) for i in range(4)]
+    samples = UserDataset(pairs).samples()
+    assert samples is not None
+    np.testing.assert_array_equal(samples[2], [2.0, 2.0])
+    named = UserDataset([({"a": torch.ones(2), "b": np.zeros(3)}, 0)]).samples()
+    assert named is not None
+    assert set(named[0]) == {"a", "b"}
+    assert UserDataset([("text", 0)]).samples() is None
+
+    def collate(elements):
+        return torch.stack([x for x, _ in elements]) + 1, torch.tensor([y for _, y in elements])
+
+    loader = torch.utils.data.DataLoader(pairs, batch_size=2, collate_fn=collate)  # pyright: ignore[reportArgumentType]
+    x, y = UserDataset(loader).batch([1, 3], (0, 0))
+    assert (x.tolist(), y.tolist()) == ([[2.0, 2.0], [4.0, 4.0]], [1, 3])
+
+
+def test_some_samples_are_spread_over_the_whole_set():
+    data = SomeSamples(UserDataset([(torch.tensor(i), 0) for i in range(18)]), 5)
+    seen = [int(i) for x, _ in Batches(data, size=5, seed=0).epoch(0) for i in x]
+    assert sorted(seen) == [0, 4, 8, 12, 17]
+    assert len(SomeSamples(data, 9)) == 5
+
+
 def test_wrong_data_is_refused(photos):
     samples, classes = photos
     with pytest.raises(DataError, match="17 labels for 18 samples"):
@@ -102,6 +127,10 @@ def test_wrong_data_is_refused(photos):
         UserDataset(iter([]))
     with pytest.raises(TrainingError, match="must be pairs"):
         UserDataset([(1, 2, 3)])
+    with pytest.raises(TrainingError, match="it has no labels"):
+        UserDataset([torch.zeros(3, 4)])
+    with pytest.raises(DataError, match="class -1: classes begin at 0"):
+        check_classes(np.array([-1, 0]), 3)
     with pytest.raises(TrainingError, match="empty"):
         Batches(UserDataset([]), size=4, seed=0)
 

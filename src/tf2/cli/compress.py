@@ -135,6 +135,7 @@ def command(
     threads: training.Threads = 0,
     checkpoint: training.CheckpointFile = None,
     resume: training.Resume = False,
+    dry_run: training.DryRun = None,
     log: training.Log = None,
 ) -> None:
     """Compress a model to 4-bit power-of-two weights and 8-bit features, retrained or not."""
@@ -196,6 +197,7 @@ def command(
                 workers=workers,
                 device=device,
                 threads=threads,
+                dry_run=dry_run,
                 progress=progress,
                 epochs=shown,
             )

@@ -80,6 +80,10 @@ CheckpointFile = Annotated[
     _option("--checkpoint", metavar="FILE", help="State of the training; default OUT.checkpoint."),
 ]
 Resume = Annotated[bool, _option("--resume", help="Go on from the checkpoint, if there is one.")]
+DryRun = Annotated[
+    int | None,
+    _option("--dry-run", metavar="N", min=1, help="Only N batches a step, to see that all fits."),
+]
 Log = Annotated[
     Path | None, _option("--log", metavar="FILE", help="Append a JSON line for each epoch.")
 ]

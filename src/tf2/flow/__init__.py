@@ -17,8 +17,10 @@ from tf2.flow.overlays import (
 )
 from tf2.flow.places import open_labels, open_samples
 from tf2.flow.pruning import Pruned, prune
+from tf2.flow.retraining import Retraining, retraining
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
-from tf2.flow.training import train
+from tf2.flow.training import inq, train
+from tf2.flow.vendor_project import ProjectReport, make_project
 
 __all__ = [
     "AccuracyTarget",
@@ -28,7 +30,9 @@ __all__ = [
     "LayerCycles",
     "OverlayReport",
     "Prediction",
+    "ProjectReport",
     "Pruned",
+    "Retraining",
     "build",
     "classify",
     "compare",
@@ -38,8 +42,10 @@ __all__ = [
     "estimate",
     "evaluate",
     "export_onnx",
+    "inq",
     "inspect_model",
     "is_classifier",
+    "make_project",
     "open_labels",
     "open_samples",
     "overlay_config",
@@ -47,6 +53,7 @@ __all__ = [
     "predictions",
     "profile",
     "prune",
+    "retraining",
     "run_samples",
     "train",
     "with_feature_inputs",

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tf2.data import Preprocessing, Samples
-from tf2.errors import DataError, MissingExtraError, TrainingError
+from tf2.errors import DataError, TrainingError
 from tf2.flow import compressing
 from tf2.flow.accuracy_target import AccuracyLoss, AccuracyTarget
-from tf2.flow.importing import float_weights
 from tf2.flow.places import open_labels, open_samples
+from tf2.flow.retraining import network_of, packed_model, require_torch
 from tf2.importers import InputShapes
 from tf2.ir import Graph
 from tf2.ir.integer_ops import BYTE_MOVERS
-from tf2.model_file import CompressedModel, CompressionSettings, Manifest
+from tf2.model_file import CompressedModel, CompressionSettings
 from tf2.passes import canonicalize
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def train(
     workers: int = 0,
     device: str = "auto",
     threads: int = 0,
+    dry_run: int | None = None,
     progress: Callable[[str, float], None] | None = None,
     epochs: Callable[[Progress], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
@@ -64,7 +65,8 @@ def train(
     Args:
         model: As `tf2.compress`.
         data: Labelled samples: a folder or zip of images, an array file, samples, a torch dataset
-            of (input, target), or ``package.module:function`` that makes one.
+            of (input, target) or a DataLoader of one, or ``package.module:function`` that makes
+            one.
         labels: As `tf2.evaluate`; not for a dataset.
         training: Schedule, learning rate, ...
         settings: Layers kept at 8 bits, rule of feature scales, seed. The method follows from
@@ -83,6 +85,7 @@ def train(
         workers: Processes that read ahead.
         device: "cpu", "cuda" or "auto".
         threads: Of one operator on the CPU; 0: torch's choice.
+        dry_run: Train one epoch of so many batches in each step, to see that all goes well.
         progress: Told about compression.
         epochs: Told about training, after every batch.
         clock: Seconds.
@@ -95,6 +98,7 @@ def train(
     import torch
 
     from tf2.training import loop, packing, processes
+    from tf2.training.data import SomeSamples
     from tf2.training.settings import TrainingSettings
     from tf2.training.start import start_of
 
@@ -103,14 +107,16 @@ def train(
         torch.set_num_threads(threads)
     training = training or TrainingSettings()
     settings = settings or CompressionSettings()
-    graph, source = compressing._graph_of(model, weights, input_shapes, outputs)
-    recipe = compressing.fitted_preprocessing(preprocessing, graph)
-    names = compressing.class_names(class_names, graph)
+    network = network_of(model, weights, input_shapes, outputs, preprocessing, class_names)
+    graph, recipe, names = network.graph, network.preprocessing, network.class_names
     state = Path(checkpoint) if checkpoint is not None else None
     if state is not None and state.exists() and not resume:
         raise TrainingError(f"{state} holds a training not finished: resume it, or remove the file")
     returned = None if loss is not None else (scores_of(canonicalize(graph).graph),)
     samples, data_set = _training_set(data, labels, graph, recipe, names, training, returned)
+    if dry_run is not None:
+        training = training.changed(epochs=1)
+        data_set = SomeSamples(data_set, dry_run * training.batch)
     batches = _calibration(calibration, samples, recipe, graph, settings)
     group = processes.join(device)
     try:
@@ -121,7 +127,7 @@ def train(
             compensated=training.starts_compensated,
             window=training.window,
             bits=training.bits,
-            pixel_affine=compressing._pixel_affine(recipe),
+            pixel_affine=network.pixel_affine,
             progress=progress if group.leads else None,
         )
         start = start.with_figures(group.from_leader(start.figures() if group.leads else None))
@@ -155,29 +161,35 @@ def train(
         accuracy = AccuracyLoss(target, graph, recipe, names)
         accuracy(compressed)
         figures |= accuracy.figures(compressed)
-    manifest = Manifest(
-        source=source,
-        settings=start.settings.model_copy(update={"method": training.method}),
+    return packed_model(
+        network,
+        compressed,
+        start.settings.model_copy(update={"method": training.method}),
+        figures=figures,
+        seconds=clock() - began,
         training=training.model_dump(mode="json"),
-        preprocessing=recipe,
-        labels=names,
-        inputs=compressing._tensor_infos(compressed.graph, compressed.graph.inputs),
-        outputs=compressing._tensor_infos(compressed.graph, compressed.graph.outputs),
-        support=compressed.support,
-        layers=compressed.layers,
-        figures=figures | compressing._worst_layer(compressed),
-        seconds=round(clock() - began, 2),
-        float_weight_bytes=4 * float_weights(graph),
     )
-    return CompressedModel(graph=compressed.graph, manifest=manifest)
 
 
-def require_torch() -> None:
-    """Raise MissingExtraError unless torch can be imported."""
-    try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(extra="torch", need="Training") from error
+def inq(model: Any, loader: Any, *, training: Any = None, **options: Any) -> CompressedModel | None:
+    """Return the model retrained by INQ on a torch DataLoader or dataset.
+
+    Samples, collation, batch size and workers are the loader's. Which samples a batch holds
+    follows from the seed, not from the loader, so that an interrupted training can be resumed.
+
+    Args:
+        model: A path, a graph, a torch module, ...: as `tf2.compress`.
+        loader: Gives (input, target); a map-style dataset, or a DataLoader of one.
+        training: Settings of the training.
+        **options: Of `tf2.train`.
+    """
+    from tf2.training.settings import TrainingSettings
+
+    training = (training or TrainingSettings()).changed(method="inq")
+    if getattr(loader, "batch_size", None):
+        training = training.changed(batch=loader.batch_size)
+    options = {"workers": getattr(loader, "num_workers", 0), **options}
+    return train(model, loader, training=training, **options)
 
 
 def scores_of(graph: Graph) -> str:
@@ -214,16 +226,29 @@ def _training_set(
         made = load_object(data)
         data = made() if callable(made) else made
     if not isinstance(data, str | Path | Samples):
-        return None, UserDataset(data)
+        dataset = UserDataset(data)
+        return dataset.samples(), dataset
     samples = data if isinstance(data, Samples) else open_samples(data, recipe, graph)
     if isinstance(labels, np.ndarray):
         classes = labels.astype(np.int64)
     else:
         classes = open_labels(labels, samples, names)
     if returned is not None:
-        canonical = canonicalize(graph).graph
-        check_classes(classes, canonical.types[returned[0]].size)
+        count = canonicalize(graph).graph.types[returned[0]].size
+        check_classes(classes, count)
+        if labels is None and names is None:
+            _check_folders(classes, count)
     return samples, training_set(samples, classes, training.augment, training.view_area)
+
+
+def _check_folders(classes: NDArray[np.int64], count: int) -> None:
+    """Refuse classes numbered by folder where the network has another number of them."""
+    folders = len(np.unique(classes))
+    if folders != count:
+        raise DataError(
+            f"the images are in {folders} folders, but the network has {count} classes: give the "
+            "class names in the network's order (--labels), or a label file (--train-labels)"
+        )
 
 
 def _calibration(
@@ -235,7 +260,10 @@ def _calibration(
 ) -> list[Mapping[str, np.ndarray]]:
     if calibration is None:
         if samples is None:
-            raise DataError("a dataset of your own needs calibration samples beside it")
+            raise DataError(
+                "the dataset's inputs are no tensors: give calibration samples beside it "
+                "(--calibration)"
+            )
         count = settings.calibration_samples or CALIBRATION
         samples = samples.take(count, settings.seed)
         return compressing.batches_of(samples, graph)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from tf2.data import Preprocessing, Samples
 from tf2.data.augmentation import AREA, random_view
-from tf2.data.samples import ImageSource
+from tf2.data.samples import ImageSource, ModelInput
 from tf2.errors import DataError, TrainingError
 
 CACHE_BYTES = 1 << 30
@@ -140,35 +140,87 @@ class PreparedSamples:
 class UserDataset:
     """A map-style torch dataset of (input, target); its random choices are seeded each batch.
 
+    Args:
+        dataset: Or a DataLoader of one, whose collation is kept.
+
     Raises:
         TrainingError: It has no length, or its elements are no pairs.
     """
 
     def __init__(self, dataset: Any) -> None:
+        self._collate: Callable[[list[Any]], Any] = default_collate
+        if isinstance(dataset, DataLoader):
+            self._collate, dataset = dataset.collate_fn, dataset.dataset
         if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
             raise TrainingError(
                 f"a {type(dataset).__name__} is no map-style dataset: it needs __len__ and "
-                "__getitem__ (a DataLoader's is its .dataset)"
+                "__getitem__"
             )
-        if len(dataset) and len(dataset[0]) != 2:
-            raise TrainingError("the dataset's elements must be pairs (input, target)")
+        if len(dataset) and not _is_pair(dataset[0]):
+            raise TrainingError(
+                "the dataset's elements must be pairs (input, target): it has no labels, or more "
+                "than inputs and targets"
+            )
         self._dataset = dataset
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def batch(self, indices: Sequence[int], key: Sequence[int]) -> tuple[Any, Any]:
-        """Return inputs and targets as torch collates them."""
-        items = []
-        for index in indices:
-            (seed,) = np.random.SeedSequence([*key, index]).generate_state(1)
-            random.seed(int(seed))
-            np.random.seed(int(seed))  # what the user's transforms may draw from
-            with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(seed))
-                items.append(self._dataset[index])
-        inputs, targets = default_collate(items)
+        """Return inputs and targets as torch, or the user's loader, collates them."""
+        inputs, targets = self._collate([self._element(index, key) for index in indices])
         return inputs, targets
+
+    def samples(self) -> Samples | None:
+        """Return the inputs alone, to calibrate with; None where they are no tensors."""
+        if not len(self) or _array(self._dataset[0][0]) is None:
+            return None
+        names = [f"dataset[{index}]" for index in range(len(self))]
+        return Samples(names, self._input)
+
+    def _input(self, index: int) -> ModelInput:
+        array = _array(self._element(index, (0,))[0])
+        if array is None:
+            raise DataError(f"dataset[{index}]: its input is no tensor, unlike the first one's")
+        return array
+
+    def _element(self, index: int, key: Sequence[int]) -> Any:
+        (seed,) = np.random.SeedSequence([*key, index]).generate_state(1)
+        random.seed(int(seed))
+        np.random.seed(int(seed))  # what the user's transforms may draw from
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(seed))
+            return self._dataset[index]
+
+
+def _is_pair(element: Any) -> bool:
+    return isinstance(element, tuple | list) and len(element) == 2
+
+
+def _array(element: Any) -> ModelInput | None:
+    """Return a sample's input as float32 arrays, None where it is something else."""
+    if isinstance(element, Mapping):
+        parts = {str(name): _array(value) for name, value in element.items()}
+        arrays = {n: part for n, part in parts.items() if isinstance(part, np.ndarray)}
+        return arrays if len(arrays) == len(parts) else None
+    if isinstance(element, Tensor):
+        element = element.numpy()
+    return np.asarray(element, np.float32) if isinstance(element, np.ndarray) else None
+
+
+class SomeSamples:
+    """Samples of a training set, evenly spread over it; all if it has no more."""
+
+    def __init__(self, data: TrainingSet, count: int) -> None:
+        self._data = data
+        self._indices = np.linspace(0, len(data) - 1, min(count, len(data))).astype(int).tolist()
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def batch(self, indices: Sequence[int], key: Sequence[int]) -> tuple[Any, Any]:
+        """Return inputs and targets, as the whole set does."""
+        return self._data.batch([self._indices[i] for i in indices], key)
 
 
 def training_set(
@@ -189,6 +241,8 @@ def check_classes(labels: NDArray[np.int64], classes: int) -> None:
     Raises:
         DataError: There are some; says how many classes there are.
     """
+    if labels.size and int(labels.min()) < 0:
+        raise DataError(f"the labels name class {int(labels.min())}: classes begin at 0")
     if labels.size and int(labels.max()) >= classes:
         raise DataError(
             f"the labels name class {int(labels.max())}, but the network has {classes} classes "

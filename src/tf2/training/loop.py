@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from tf2.errors import TrainingError
+from tf2.errors import DataError, TrainingError
 from tf2.training.checkpoint import (
     Checkpoint,
     Position,
@@ -26,7 +26,7 @@ from tf2.training.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
-from tf2.training.data import Batches, TrainingSet, epochs_done
+from tf2.training.data import Batches, TrainingSet, check_classes, epochs_done
 from tf2.training.inq import Inq
 from tf2.training.int8_features import FLOAT
 from tf2.training.module import GraphModule
@@ -118,8 +118,20 @@ def logits_of(module_outputs: Any) -> Tensor:
 
 
 def cross_entropy(outputs: Any, targets: Tensor) -> Tensor:
-    """Return the mean cross entropy of class scores."""
-    return functional.cross_entropy(logits_of(outputs).float(), targets)
+    """Return the mean cross entropy of class scores.
+
+    Raises:
+        DataError: The targets name no classes of the network.
+    """
+    scores = logits_of(outputs).float()
+    if not isinstance(targets, Tensor) or targets.shape != scores.shape[:1]:
+        found = tuple(targets.shape) if isinstance(targets, Tensor) else type(targets).__name__
+        raise DataError(
+            f"targets ({found}) are not one class for each of {len(scores)} samples: give a loss "
+            "of your own (--loss)"
+        )
+    check_classes(targets.detach().cpu().numpy(), scores.shape[1])
+    return functional.cross_entropy(scores, targets.long())
 
 
 class Trainer:
