@@ -67,14 +67,17 @@ class DdrReader(wiring.Component):
     def _addresses(self, m: Module, route: SyncFIFO, entry: data.StructLayout) -> Any:
         """Choose a request (stage 0), add the base (1), check and put it on the bus (2)."""
         axi = self.axi
-        stage_1, stage_2 = Signal(), Signal()  # valid
+        stage_1 = Signal()  # valid
+        stage_2 = Signal()
         ready_1, ready_2 = Signal(), Signal()
-        client_1, client_2 = (Signal(range(self._clients), reset_less=True) for _ in range(2))
+        client_1 = Signal(range(self._clients), reset_less=True)
+        client_2 = Signal.like(client_1)
         burst_1 = Signal(BURST, reset_less=True)
         address_2 = Signal(ADDRESS_BITS, reset_less=True)
         end_2 = Signal(ADDRESS_BITS + 1, reset_less=True)
         last_2 = Signal(8, reset_less=True)
-        inside, leave = Signal(), Signal()
+        inside = Signal()
+        leave = Signal()
         m.d.comb += [
             inside.eq(end_2 <= self.size),
             leave.eq(stage_2 & (~axi.arvalid | axi.arready) & route.w_rdy & ~self.halt),

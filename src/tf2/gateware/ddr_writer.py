@@ -75,7 +75,8 @@ class DdrWriter(wiring.Component):
         address_1 = Signal(ADDRESS_BITS, reset_less=True)
         end_1 = Signal(ADDRESS_BITS + 1, reset_less=True)
         last_1 = Signal(8, reset_less=True)
-        inside, leave = Signal(), Signal()
+        inside = Signal()
+        leave = Signal()
         burst = request.payload
         m.d.comb += [
             inside.eq(end_1 <= self.size),
@@ -107,7 +108,9 @@ class DdrWriter(wiring.Component):
         """Give each burst its beats; empty ones when halted."""
         axi, beats = self.axi, self.client.beats
         count = Signal(8)
-        free, last, moves = Signal(), Signal(), Signal()
+        free = Signal()
+        last = Signal()
+        moves = Signal()
         m.d.comb += [
             free.eq(bursts.r_rdy & (~axi.wvalid | axi.wready)),
             last.eq(count == bursts.r_data),
