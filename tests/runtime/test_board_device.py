@@ -89,6 +89,14 @@ def test_lost_and_altered_bytes_are_sent_again(board, cases, kind, seed):
     assert board.sent > max(at)
 
 
+def test_after_a_loss_programs_in_memory_are_checked_again(board, cases):
+    device = connect(board)
+    check(device, cases[0])
+    board.memory[cases[0].program.filters_address] ^= 1  # what a packet cut in half may do
+    board.lose.add(board.sent + 20)
+    check(device, cases[0])
+
+
 def test_a_start_that_is_not_heard_is_repeated(board, cases):
     device = connect(board)
     board.deaf_starts = 2
