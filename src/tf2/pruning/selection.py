@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -44,6 +45,7 @@ class Group:
         readers: Layers that sum over them, as positions in the coupling's.
         touched: Layers whose cost depends on them.
         values: Classes of each value that has some of them.
+        channels: That each class stands for; several where a grouped layer joins them.
         removable: All may go: what reads them is a branch with an add behind it.
     """
 
@@ -51,6 +53,7 @@ class Group:
     readers: tuple[int, ...]
     touched: tuple[int, ...]
     values: tuple[np.ndarray, ...]
+    channels: int
     removable: bool
 
 
@@ -176,9 +179,10 @@ class Selection:
         group = self.groups[index]
         present = group.classes[kept[group.classes]]
         width = len(present)
-        left = (width - 1) // self.widths.multiple * self.widths.multiple
         if width == 0:
             return None
+        multiple = self.widths.multiple // math.gcd(self.widths.multiple, group.channels)
+        left = (width - 1) // multiple * multiple
         order = present[np.argsort(scores[present], kind="stable")]
         gone = order[: width - left]
         trial = kept.copy()
@@ -239,16 +243,20 @@ def _groups(coupling: Coupling, keep: Sequence[str]) -> tuple[Group, ...]:
         of = tuple(i for i, found in enumerate(writes) if number in found)
         if any(not coupling.layers[i].depthwise for i in by):
             signatures.setdefault((by, of), []).append(number)
-    return tuple(
-        Group(
-            classes=np.array(classes, np.int64),
-            readers=tuple(i for i in by if not coupling.layers[i].depthwise),
-            touched=tuple(sorted({*by, *of})),
-            values=tuple(np.array(v) for v in values if not set(classes).isdisjoint(v)),
-            removable=_removable(coupling, by, np.array(classes)),
+    groups: list[Group] = []
+    for (by, of), classes in signatures.items():
+        held = tuple(np.array(v) for v in values if not set(classes).isdisjoint(v))
+        groups.append(
+            Group(
+                classes=np.array(classes, np.int64),
+                readers=tuple(i for i in by if not coupling.layers[i].depthwise),
+                touched=tuple(sorted({*by, *of})),
+                values=held,
+                channels=min(int((value == classes[0]).sum() or len(value)) for value in held),
+                removable=_removable(coupling, by, np.array(classes)),
+            )
         )
-        for (by, of), classes in signatures.items()
-    )
+    return tuple(groups)
 
 
 def _removable(coupling: Coupling, readers: Sequence[int], classes: np.ndarray) -> bool:
