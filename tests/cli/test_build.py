@@ -4,7 +4,7 @@ import pytest
 
 from tf2 import flow
 from tf2.arch import named_config
-from tf2.flow import BuildReport
+from tf2.flow import BuildReport, ProjectReport
 
 
 @pytest.fixture
@@ -79,3 +79,26 @@ def test_an_interrupt_says_that_the_build_can_go_on(tf2, asked, monkeypatch):
     code, _, err = tf2("build", "net.tf2", "--target", "ecp5-25k")
     assert code == 130
     assert "the same command goes on where this one was" in err
+
+
+def test_a_vendor_s_part_becomes_a_project(tf2, monkeypatch, tmp_path):
+    def make_project(model, *, target, output, **options):
+        return ProjectReport(
+            folder=output, files=("overlay.v", "project.tcl"), commands=("quartus_sh -t x.tcl",),
+            part=target, overlay=named_config("test-small"), lanes=96, clock_mhz=192.5,
+            shares={"ALM": 0.31}, cells={"MISTRAL_FF": 12_000}, lint=(), cycles=385_000,
+            frames_per_second=500.0, not_run="Quartus was not run: area is not known",
+        )  # fmt: skip
+
+    monkeypatch.setattr(flow, "make_project", make_project)
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = tf2("build", "net.tf2", "--target", "arria10-gx1150")
+    text = " ".join(out.split())
+    assert code == 0
+    assert "net-arria10-gx1150: overlay.v, project.tcl" in text
+    assert "ALM 31 %" in text
+    assert "not checked Quartus was not run" in text
+    assert "500.0 frames/s, were it to run at 192.5 MHz" in text
+    code, _, err = tf2("build", "net.tf2", "--target", "kv260", "--grade", "6")
+    assert code == 2
+    assert "kv260 is placed by its vendor's tools" in err

@@ -129,7 +129,10 @@ def test_an_overlay_that_was_named_is_never_replaced(tmp_path, built):
     with pytest.raises(ClockMissedError, match=r"^slow$"):
         flow.build(None, target="ecp5-25k", overlay=SMALL, output=tmp_path)
     assert asked == [SMALL]
-    assert not (tmp_path / "report.json").exists()
+    assert not list(tmp_path.glob("*.json"))
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="file is a file"):
+        flow.build(None, target="ecp5-25k", overlay=SMALL, output=tmp_path / "file")
 
 
 @pytest.mark.parametrize(

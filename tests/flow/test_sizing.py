@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from tf2.arch import NAMED
 from tf2.errors import DoesNotFitError, PartTooSmallError
 from tf2.flow import sizing
-from tf2.flow.sizing import overlays_for
+from tf2.flow.sizing import overlays_for, refuse_hopeless
 from tf2.platforms import BOARDS, part_of
 
 
@@ -19,9 +20,13 @@ def resources(monkeypatch):
     """An overlay takes 8,000 LUTs and 60 a lane, and a block RAM for 2 KB of features."""
 
     def estimate(config, family):
+        luts = 8000 + 60 * config.lanes
+        block_rams = 12 + config.feature_rows * config.row_bytes // 2048
         return SimpleNamespace(
-            luts=8000 + 60 * config.lanes, flip_flops=50 * config.lanes, dsps=4,
-            block_rams=12 + config.feature_rows * config.row_bytes // 2048,
+            luts=luts, flip_flops=50 * config.lanes, dsps=4, block_rams=block_rams,
+            shares=lambda part: {
+                "LUT4": luts / part.luts, "block RAM": block_rams / part.block_rams,
+            },
         )  # fmt: skip
 
     monkeypatch.setattr(sizing, "estimate_resources", estimate)
@@ -100,3 +105,12 @@ def test_a_part_for_no_overlay_is_refused(frames, monkeypatch):
     monkeypatch.setattr(sizing, "LUT_SHARE", 0.1)
     with pytest.raises(PartTooSmallError, match="no overlay fits ecp5-25k"):
         overlays_for("m.tf2", part_of("ecp5-25k"), progress=silent)
+
+
+def test_an_overlay_far_too_large_names_what_it_takes_and_the_part_that_would_do():
+    config = replace(NAMED["test-small"], outputs=8, pixels=9, feature_rows=1024)  # 576 lanes
+    refuse_hopeless(config, part_of("ecp5-45k"))  # 97 %: synthesis will tell
+    with pytest.raises(PartTooSmallError, match=r"175 % of the LUT4 on ecp5-25k; .* is ecp5-45k\."):
+        refuse_hopeless(config, part_of("ecp5-25k"))
+    with pytest.raises(PartTooSmallError, match="no larger part would do"):
+        refuse_hopeless(NAMED["original-3840"], part_of("ecp5-85k"))

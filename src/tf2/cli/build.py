@@ -1,4 +1,4 @@
-"""``tf2 build``: a bitstream for a model, with its area, clock and frames a second."""
+"""``tf2 build``: a bitstream for a model, or a project for a vendor's tools, and its figures."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tf2.cli.console import Progress, number, print_facts, print_json, print_tab
 from tf2.cli.options import Json
 
 if TYPE_CHECKING:
-    from tf2.flow import BuildReport
+    from tf2.flow import BuildReport, ProjectReport
 
 EPILOG = """\b
 Examples:
@@ -21,6 +21,7 @@ Examples:
   tf2 build squeezenet.tf2 --board ecpix5-85f -o squeezenet-board
   tf2 build squeezenet.tf2 --target ecp5-45k --grade 8 --clock 80 --seeds 5
   tf2 build --overlay mine.json --target ecp5-25k
+  tf2 build squeezenet.tf2 --target kv260 -o squeezenet-kv260
 
 An interrupted build goes on where it was when the same command is given again.
 """
@@ -31,7 +32,13 @@ def command(
         Path | None, typer.Argument(metavar="MODEL.tf2", help="A compressed model.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option("--target", metavar="PART", help="ecp5-25k, ecp5-45k, ecp5-85k.")
+        str | None,
+        typer.Option(
+            "--target",
+            metavar="PART",
+            help="ecp5-25k, ecp5-45k, ecp5-85k; arria10-gx1150, agilex-agf014, kv260, "
+            "alveo-u250 (a project).",
+        ),
     ] = None,
     board: Annotated[
         str | None, typer.Option("--board", metavar="NAME", help="ulx3s-85f, ecpix5-85f.")
@@ -59,8 +66,22 @@ def command(
 ) -> None:
     """Make a bitstream and say what it takes, how fast it is, and what limits it."""
     from tf2 import flow
+    from tf2.platforms import part_of
 
     folder = output or Path("-".join(filter(None, (model and model.stem, board or target))) or ".")
+    if target is not None and board is None and not part_of(target).open_tools:
+        if grade is not None or seeds is not None:
+            raise typer.BadParameter(f"{target} is placed by its vendor's tools, not here")
+        with _watched() as progress:
+            project = flow.make_project(
+                model, target=target, overlay=overlay, clock_mhz=clock, output=folder,
+                progress=progress,
+            )  # fmt: skip
+        if json:
+            print_json({"project": project})
+        else:
+            show_project(project)
+        return
     with _watched() as progress:
         report = flow.build(
             model, target=target, board=board, overlay=overlay, grade=grade, clock_mhz=clock,
@@ -101,6 +122,28 @@ def show(report: BuildReport) -> None:
         facts["note"] = "no board was named: no pins are assigned, the file is a proof of the fit"
     for note in report.notes:
         facts[f"note {len(facts)}"] = note
+    print_facts(facts)
+
+
+def show_project(project: ProjectReport) -> None:
+    """Print what was written for a vendor's tools, and what nobody knows yet."""
+    config = project.overlay
+    facts = {
+        "project": f"{project.folder}: {', '.join(project.files)}",
+        "overlay": f"{config.outputs}x{config.pixels}x{config.inputs} = {project.lanes} lanes "
+        f"({config.name}, {config.hash:08x})",
+        "part": project.part,
+        "predicted": ", ".join(f"{name} {100 * s:.0f} %" for name, s in project.shares.items()),
+        "checked": f"Verilator: {len(project.lint)} warnings; synthesised by yosys for the family: "
+        f"{sum(project.cells.values()):,} cells",
+        "not checked": project.not_run,
+        "next": "; ".join(project.commands),
+    }
+    if project.frames_per_second is not None:
+        facts["speed"] = (
+            f"{project.frames_per_second:,.1f} frames/s, were it to run at {project.clock_mhz:g} "
+            f"MHz: {project.cycles:,} cycles a frame by the cycle model"
+        )
     print_facts(facts)
 
 

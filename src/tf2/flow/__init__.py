@@ -20,6 +20,7 @@ from tf2.flow.pruning import Pruned, prune
 from tf2.flow.retraining import Retraining, retraining
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
 from tf2.flow.training import inq, train
+from tf2.flow.vendor_project import ProjectReport, make_project
 
 __all__ = [
     "AccuracyTarget",
@@ -29,6 +30,7 @@ __all__ = [
     "LayerCycles",
     "OverlayReport",
     "Prediction",
+    "ProjectReport",
     "Pruned",
     "Retraining",
     "build",
@@ -43,6 +45,7 @@ __all__ = [
     "inq",
     "inspect_model",
     "is_classifier",
+    "make_project",
     "open_labels",
     "open_samples",
     "overlay_config",

@@ -114,8 +114,12 @@ def build(
         ClockMissedError: No placement meets the clock.
         BuildError: A tool fails.
     """
+    from tf2.flow import sizing  # with the data that the resource model is fitted to
+
     show = progress or (lambda text, share: None)
     place = _place(target, board, grade)
+    if Path(output).exists() and not Path(output).is_dir():
+        raise ConfigError(f"{output} is a file; the result is a folder (-o)")
     if overlay is None and model is None:
         raise ConfigError("there is nothing to build: give a model, an overlay, or both")
     if overlay is not None:
@@ -125,11 +129,7 @@ def build(
     else:
         assert model is not None
         show("size the overlay", 0.0)
-        from tf2.flow.sizing import (
-            overlays_for,
-        )  # with the data that the resource model is fitted to
-
-        configs = overlays_for(model, place.part, place.board, progress=show)
+        configs = sizing.overlays_for(model, place.part, place.board, progress=show)
     return _first_that_works(
         configs, place, model=model, clock_mhz=clock_mhz, seeds=seeds, output=Path(output),
         progress=show,
@@ -202,7 +202,6 @@ def _built(
     from tf2.synthesis.overlay_design import overlay_design
 
     toolchain = find_toolchain()
-    output.mkdir(parents=True, exist_ok=True)
     progress(f"elaborate: {_shape(config)}", 0.0)
     design, clock_mhz, soc = overlay_design(
         config, board=None if place.board is None else place.board.name, clock_mhz=clock_mhz,
@@ -240,6 +239,7 @@ def _built(
         tools=toolchain.versions,
         notes=(*notes, *(() if made.netlist.abc9 else ("mapped without abc9, which failed",))),
     )
+    output.mkdir(parents=True, exist_ok=True)
     with atomic_write(output / "overlay.json") as file:
         file.write(json.dumps(asdict(config), indent=1).encode())
     if soc is not None:

@@ -9,7 +9,7 @@ from tf2.arch import NAMED, OverlayConfig
 from tf2.errors import CompileError, PartTooSmallError
 from tf2.flow.overlays import ModelLike, estimate
 from tf2.model_file import CompressedModel, read_model
-from tf2.platforms import Board, Part
+from tf2.platforms import PARTS, Board, Part
 from tf2.resources import estimate_resources
 
 Progress = Callable[[str, float], None]
@@ -26,7 +26,14 @@ COMPARED = 4
 SMALLER = 0.8
 """What is tried after an overlay that failed has at most so many of its lanes."""
 
-_PIXELS = (1, 3, 5, 7, 9)
+HOPELESS = 1.2
+"""Above this share of a part, by the resource model, nothing is tried: it is 10 % off at most."""
+
+_OWN = {"arria10-gx1150": "original-3840"}
+"""Named configurations that are not called after their part."""
+
+_INPUTS = (4, 8, 16, 32, 64)
+_PIXELS = (1, 3, 5, 7, 9, 15, 21, 31)
 _ROWS = 1024
 _RASTER = 130
 """Columns that the pooling unit's line buffer must hold: SqueezeNet's first pooling needs 113."""
@@ -50,7 +57,8 @@ def overlays_for(
         raise PartTooSmallError(f"no overlay fits {part.name}; the smallest has 8 lanes")
     cycles: dict[int, OverlayConfig] = {}
     failure: CompileError | None = None
-    for index, config in enumerate(fitting):
+    # The part's own configuration, tuned by hand, is always among them.
+    for index, config in enumerate(sorted(fitting, key=lambda c: c.name not in NAMED)):
         progress(f"size the overlay: {config.lanes} lanes", min(1.0, index / COMPARED))
         try:
             cycles[estimate(loaded, config).total.cycles] = config
@@ -65,6 +73,31 @@ def overlays_for(
     return [best, *_smaller(best, fitting)]
 
 
+def refuse_hopeless(config: OverlayConfig, part: Part) -> None:
+    """Say before hours of synthesis that an overlay is far too large for a part.
+
+    Raises:
+        PartTooSmallError: By the resource model it needs more than `HOPELESS` of something; says
+            what, and the nearest part that would do.
+    """
+    shares = estimate_resources(config, part.family).shares(part)
+    if max(shares.values()) <= HOPELESS:
+        return
+    over = ", ".join(
+        f"{100 * share:.0f} % of the {name}" for name, share in shares.items() if share > 1
+    )
+    family = [other for other in PARTS.values() if other.family == part.family]
+    enough = [
+        o for o in family if max(estimate_resources(config, o.family).shares(o).values()) <= 1
+    ]
+    nearest = min(enough, key=lambda other: other.luts, default=None)
+    hint = f"the nearest that would do is {nearest.name}" if nearest else "no larger part would do"
+    raise PartTooSmallError(
+        f"{config.name} ({config.lanes} lanes) would take {over} on {part.name}; {hint}. Give "
+        "--overlay a smaller one, or leave it out to have one sized"
+    )
+
+
 def _smaller(best: OverlayConfig, fitting: list[OverlayConfig]) -> Iterator[OverlayConfig]:
     """Give the next ones to try, each well below the one before."""
     lanes = best.lanes
@@ -75,10 +108,10 @@ def _smaller(best: OverlayConfig, fitting: list[OverlayConfig]) -> Iterator[Over
 
 
 def _fitting(part: Part, board: Board | None) -> Iterator[OverlayConfig]:
-    named = NAMED.get(part.name)
+    named = NAMED.get(_OWN.get(part.name, part.name))
     shapes = [
         (outputs, pixels, inputs)
-        for inputs in (4, 8, 16, 32)
+        for inputs in _INPUTS
         for outputs in (inputs // 2, inputs)
         for pixels in _PIXELS
     ]
@@ -101,10 +134,10 @@ def _derived(
         pixels=pixels,
         inputs=inputs,
         feature_rows=_ROWS,
-        filter_words=512,
-        post_pixels=1 if pixels < 5 else 2,
+        filter_words=512 if part.open_tools else 4096,
+        post_pixels=max(1, pixels // 3),
         pool_groups=1 << (-(-_RASTER // pixels)).bit_length(),
-        ddr_bytes=8 if board is None else max(4, board.memory_bytes_a_cycle),
+        ddr_bytes=part.ddr_bytes if board is None else max(4, board.memory_bytes_a_cycle),
     )
     if not _fits(config, part, board):
         return None
