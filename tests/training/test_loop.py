@@ -46,13 +46,14 @@ class Blobs(torch.utils.data.Dataset):
 def trainer(settings: TrainingSettings = SETTINGS, *, data=None, **options) -> Trainer:
     torch.set_num_threads(1)
     data = data or Blobs()
-    start = begun(options.pop("keep", ()), settings.starts_compensated, settings.window)
+    keep, seed = options.pop("keep", ()), options.pop("seed", 1)
+    start = begun(keep, settings.starts_compensated, settings.window, seed)
     return Trainer(start, settings, UserDataset(data), join("cpu"), **options)
 
 
 @functools.cache
-def begun(keep: tuple[str, ...], compensated: bool, window: str) -> Start:
-    graph = small_network(np.random.default_rng(1))
+def begun(keep: tuple[str, ...], compensated: bool, window: str, seed: int) -> Start:
+    graph = small_network(np.random.default_rng(seed))
     settings = CompressionSettings(rows=400, keep=keep)
     batches = [{"x": Blobs().x[:32]}]
     return start_of(graph, batches, settings, compensated=compensated, window=window)
@@ -175,6 +176,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         (trainer(SETTINGS.changed(lr=0.5)), r"settings differs \(lr 0.02 there, 0.5 now\)"),
         (trainer(data=Blobs(96)), "number of samples differs"),
         (trainer(keep=("Conv0",)), r"compression settings differs \(keep"),
+        (trainer(seed=2), "belongs to another training: its model differs"),
     ):
         with pytest.raises(TrainingError, match=message):
             changed.resume(state)

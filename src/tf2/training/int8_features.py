@@ -1,8 +1,8 @@
 """8-bit features while training: what is trained is what runs.
 
 Values are rounded to the bytes of the packed model, with its scales, and passed on as the reals
-they stand for; gradients pass straight through but at the ends of the byte range (Bengio et al.
-2013, arXiv:1308.3432). ReLU into bytes that cannot be negative is the saturation itself.
+they stand for; gradients pass straight through (Bengio et al. 2013, arXiv:1308.3432). ReLU into
+bytes that cannot be negative is the saturation itself.
 """
 
 from __future__ import annotations
@@ -136,29 +136,35 @@ def as_bytes(x: Tensor, feature: Feature, *, in_place: bool = False) -> Tensor:
 
 
 class _StraightThrough(torch.autograd.Function):
-    """clamp(round_half_even(x * scale), low, high) / scale; no gradient where that is a bound.
+    """clamp(round_half_even(x * scale), low, high) / scale.
 
-    Overwriting x and keeping the result, which the next layer keeps anyway, costs no more time and
-    less memory than ReLU. torch.fake_quantize_per_tensor_affine takes several times longer.
+    Where bytes cannot be negative, no gradient passes at the ends: ReLU's, and that of saturation.
+    Signed values hardly ever saturate: theirs passes everywhere, which takes no time. Overwriting x
+    and keeping the result, which the next layer keeps anyway, costs no more than ReLU;
+    torch.fake_quantize_per_tensor_affine takes several times longer.
     """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: float, low: float, high: float, own: bool) -> Tensor:
         if own:
             ctx.mark_dirty(x)
-        ctx.bounds = (low / scale, high / scale)
+        bounds = (low / scale, high / scale)
         if x.dtype == torch.float32:
             # Of a sum with ROUNDER, float32 keeps whole steps only: rounded half to even.
-            y = x.clamp_(*ctx.bounds) if own else x.clamp(*ctx.bounds)
+            y = x.clamp_(*bounds) if own else x.clamp(*bounds)
             y.add_(ROUNDER / scale).sub_(ROUNDER / scale)
         else:
             y = x.mul_(scale) if own else x.mul(scale)
             y.round_().clamp_(low, high).mul_(1.0 / scale)
-        ctx.save_for_backward(y)
+        ctx.bounds = None if low else bounds
+        if not low:
+            ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Any) -> Any:
-        (y,) = ctx.saved_tensors
-        grad = torch.ops.aten.hardtanh_backward(grad_outputs[0], y, *ctx.bounds)
+        (grad,) = grad_outputs
+        if ctx.bounds is not None:
+            (y,) = ctx.saved_tensors
+            grad = torch.ops.aten.hardtanh_backward(grad, y, *ctx.bounds)
         return grad, None, None, None, None
