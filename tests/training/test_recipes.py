@@ -1,4 +1,4 @@
-"""The recipes that come with TF2 are valid settings, and each trains."""
+"""The recipes for training that come with TF2 are valid settings, and each trains."""
 
 from __future__ import annotations
 
