@@ -6,7 +6,7 @@
 
 from typing import Any
 
-from litedram.frontend.axi import LiteDRAMAXI2Native, LiteDRAMAXIPort
+from litedram.frontend.axi import LiteDRAMAXIPort
 from litedram.init import get_sdram_phy_init_sequence
 from litex.soc.cores.uart import UARTBone
 from litex.soc.integration.soc import SoCRegion
@@ -17,6 +17,7 @@ from migen import ClockSignal, Instance, ResetSignal
 from tf2.arch import OverlayConfig
 from tf2.soc.checksum import MemoryChecksum
 from tf2.soc.memory_map import Leveling, MemoryCommand, MemoryMap
+from tf2.soc.overlay_port import OverlayPort
 
 OVERLAY_ADDRESS = 0x3000_0000
 OVERLAY_SPAN = 0x1000
@@ -76,7 +77,7 @@ class OverlaySoc(SoCMini):
             data_width=8 * config.ddr_bytes, address_width=AXI_ADDRESS_BITS, id_width=1
         )
         port = self.sdram.crossbar.get_port(data_width=8 * config.ddr_bytes)
-        self.overlay_port = LiteDRAMAXI2Native(memory, port)
+        self.overlay_port = OverlayPort(memory, port)
         host = AXILiteInterface(data_width=32, address_width=32)
         region = SoCRegion(origin=OVERLAY_ADDRESS, size=OVERLAY_SPAN, cached=False)
         self.bus.add_slave("overlay", host, region)
