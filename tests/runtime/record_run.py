@@ -1,7 +1,7 @@
-"""Record a run on a simulated board for test_recorded_run: python tests/runtime/record_run.py.
+"""Record a run on a simulated board for test_recorded_run.
 
-Run it again from the tests' folder on the path (PYTHONPATH=tests) when the driver or the encoding
-of programs has changed.
+PYTHONPATH=tests python tests/runtime/record_run.py, again when the driver or the encoding of
+programs has changed.
 """
 
 from pathlib import Path
