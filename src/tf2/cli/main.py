@@ -26,6 +26,7 @@ from tf2.cli import (
     profile,
     prune,
     run,
+    search,
 )
 from tf2.cli.errors import reported
 
@@ -82,6 +83,11 @@ app.command(
     short_help="Cycles of a network on an overlay, layer by layer.",
     epilog=estimate.EPILOG,
 )(estimate.command)
+app.command(
+    "search",
+    short_help="Find the overlay for models, a part and a goal.",
+    epilog=search.EPILOG,
+)(search.command)
 app.command(
     "profile",
     short_help="Simulate a frame in the overlay's RTL and show its counters.",

@@ -19,6 +19,7 @@ from tf2.flow.places import open_labels, open_samples
 from tf2.flow.pruning import Pruned, prune
 from tf2.flow.retraining import Retraining, retraining
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
+from tf2.flow.searching import SearchReport, search
 from tf2.flow.training import inq, train
 from tf2.flow.vendor_project import ProjectReport, make_project
 
@@ -33,6 +34,7 @@ __all__ = [
     "ProjectReport",
     "Pruned",
     "Retraining",
+    "SearchReport",
     "build",
     "classify",
     "compare",
@@ -55,6 +57,7 @@ __all__ = [
     "prune",
     "retraining",
     "run_samples",
+    "search",
     "train",
     "with_feature_inputs",
 ]

@@ -1,1 +1,13 @@
-"""What an overlay takes of a part: a model fitted to real synthesis runs."""
+"""What an overlay takes of an FPGA, without running synthesis."""
+
+from tf2.resources.memory import Memory, block_rams, memories
+from tf2.resources.model import Resources, UnitResources, estimate_resources
+
+__all__ = [
+    "Memory",
+    "Resources",
+    "UnitResources",
+    "block_rams",
+    "estimate_resources",
+    "memories",
+]
