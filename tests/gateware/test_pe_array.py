@@ -42,7 +42,7 @@ def expected_sums(config, features, weights):
 def _pause(rng, config):
     """What an issue says while it is not valid."""
     return {
-        "issue.first": rng.integers(0, 2), "issue.last": rng.integers(0, 2),
+        "issue.last": rng.integers(0, 2),
         "issue.address": rng.integers(0, config.filter_words),
     }  # fmt: skip
 
@@ -68,7 +68,7 @@ def run_groups(rng, config, *, feature_latency, lengths, pauses):
                 cycles.append(_pause(rng, config))
             now = len(cycles)
             cycles.append({
-                "issue.valid": 1, "issue.first": k == 0, "issue.last": k == length - 1,
+                "issue.valid": 1, "issue.last": k == length - 1,
                 "issue.address": int(addresses[k]), "issue.slot": slot,
                 "issue.group_first": first, "issue.group_last": last,
             })  # fmt: skip
@@ -123,8 +123,7 @@ def test_sums_wrap_at_int32():
     word = pack(np.full(64, -128), 8)
     cycles = [{"filter_write.en": 1, "filter_write.word": word}, {}]
     cycles += [
-        {"issue.valid": 1, "issue.first": k == 0, "issue.last": k == groups - 1, "features": word}
-        for k in range(groups)
+        {"issue.valid": 1, "issue.last": k == groups - 1, "features": word} for k in range(groups)
     ]
     cycles += [{"features": word}] * dut.latency
     (sums,) = {c["drain.sums"] for c in run_fixed(dut, cycles, ["drain.sums"])[-1:]}
@@ -139,7 +138,7 @@ def test_words_are_readable_a_cycle_after_writing_and_replaceable_after_free_del
     dut = PEArray(shape, feature_latency=feature_latency)
     old, new = random_weights(rng, shape, 2)
     write = {"filter_write.en": 1, "filter_write.address": 3}
-    issue = {"issue.valid": 1, "issue.first": 1, "issue.last": 1, "issue.address": 3}
+    issue = {"issue.valid": 1, "issue.last": 1, "issue.address": 3}
     features = rng.integers(-128, 128, (1, 1, 4))
     cycles = [{"features": pack(features, 8)} for _ in range(3 + FREE_DELAY)]
     cycles[0] |= write | {"filter_write.word": pack_word(old, shape)}

@@ -8,7 +8,9 @@ from tf2.gateware.residual_add import ResidualAdd
 from tf2.numerics import fixed_point, integer_ops
 
 
-def added(y, r, **settings):
+def added(y, r, *, shift_y, shift_r, **settings):
+    enable = settings["enable"]
+    settings |= {"factor_y": 1 << shift_y * enable, "factor_r": enable << shift_r}
     inputs = [{"y": a, "r": b} | settings for a, b in zip(y.tolist(), r.tolist(), strict=True)]
     inputs += [settings] * ResidualAdd.LATENCY
     record = run_fixed(ResidualAdd(), inputs, ["byte"])

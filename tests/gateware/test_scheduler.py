@@ -45,7 +45,7 @@ class Record:
                     write_in = write_in - 1 if write_in else None
                 if ctx.get(dut.issue.valid):
                     seen += 1
-                    names = ("first", "last", "address", "slot", "group_first", "group_last")
+                    names = ("last", "address", "slot", "group_first", "group_last")
                     taps = ("bank", "row", "y", "x")
                     self.issues.append((
                         cycle,
@@ -85,7 +85,6 @@ def check_issues(record):
             rows += plane * source.plane_rows + z * source.slice_rows
             expected.append((
                 {
-                    "first": k == 0,
                     "last": k == kernel.length - 1,
                     "address": (words + block * kernel.length + k) % config.filter_words,
                     "slot": (block_count + block) % config.parameter_slots,

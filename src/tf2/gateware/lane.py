@@ -7,7 +7,7 @@ constant of the weights, which the compiler adds to the bias. "mac" lanes multip
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Mux, Shape, Value, signed, unsigned
+from amaranth.hdl import C, Cat, Mux, Shape, Value, signed, unsigned
 from amaranth.lib import data
 
 from tf2.arch import LaneKind
@@ -45,9 +45,14 @@ def product(byte: Value, weight: data.View, kind: LaneKind) -> Value:
     """Return a byte times a decoded weight, in `product_shape`.
 
     As logic, three multiplexers a bit, each a LUT of 4 inputs: (keep, shift by 1), (shift by 2),
-    (shift by 4, invert).
+    (shift by 4, invert). Bits that are all the sign's are one: 34 LUTs, where ``<<`` takes 35.
     """
     if kind == "mac":
         return byte * weight.factor
-    kept = Mux(weight.keep, byte, 0)
-    return (kept << weight.shift) ^ Mux(weight.invert, -1, 0)
+    sign = byte[-1] & weight.keep
+    bits = Mux(weight.shift[0], Cat(C(0, 1), byte), Cat(byte, byte[-1]))
+    bits = bits & weight.keep.replicate(9)
+    bits = Mux(weight.shift[1], Cat(C(0, 2), bits[:8]), Cat(bits[:8], sign.replicate(2)))
+    high = sign.replicate(4)
+    bits = Mux(weight.shift[2], Cat(C(0, 4), bits), Cat(bits, high))
+    return (bits ^ weight.invert.replicate(14)).as_signed()

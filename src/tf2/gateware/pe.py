@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -28,8 +28,8 @@ class PE(wiring.Component):
     next. A word written in cycle w may be named from cycle w on, and a word named in cycle w may be
     overwritten from cycle w on.
 
-    Members: write_en, write_address, write_word In: C weights into the Filter Cache; valid, first,
-    last, address In; features In: P x C x signed(8); sums Out: P x signed(32), wrapping.
+    Members: write_en, write_address, write_word In: C weights into the Filter Cache; valid, last,
+    address In; features In: P x C x signed(8); sums Out: P x signed(32), wrapping.
     """
 
     FEATURES_AFTER = 3
@@ -43,7 +43,6 @@ class PE(wiring.Component):
             "write_address": In(word_bits(config)),
             "write_word": In(data.ArrayLayout(weight_shape(config.lane), config.inputs)),
             "valid": In(1),
-            "first": In(1),
             "last": In(1),
             "address": In(word_bits(config)),
             "features": In(features_layout(config)),
@@ -60,24 +59,23 @@ class PE(wiring.Component):
         weights = self._weights(m)
         to_sums = self.latency(self._config) - 1
         valid = delayed(m, self.valid, to_sums, reset=True, name="valid")
-        first = delayed(m, self.first, to_sums, name="first")
         last = delayed(m, self.last, to_sums, name="last")
         features = delayed(m, self.features, 1, name="features")
         for p in range(self._config.pixels):
             dot = add_shared(m, f"dot_{p}", "dot_product", self._dot_product, platform)
-            accumulator = Signal(signed(32), name=f"accumulator_{p}", reset_less=True)
+            accumulator = Signal(signed(32), name=f"accumulator_{p}")  # 0 before each group
             drain = Signal(signed(32), name=f"drain_{p}", reset_less=True)
             total = Signal(signed(32), name=f"total_{p}")
             m.d.comb += [
                 Value.cast(dot.features).eq(Value.cast(features[p])),
                 Value.cast(dot.weights).eq(weights),
-                total.eq(Mux(first, 0, accumulator) + dot.sum),
+                total.eq(accumulator + dot.sum),
                 self.sums[p].eq(drain),
             ]
             with m.If(valid):
                 m.d.sync += accumulator.eq(total)
             with m.If(valid & last):
-                m.d.sync += drain.eq(total)
+                m.d.sync += [drain.eq(total), accumulator.eq(0)]
         return m
 
     def _dot_product(self) -> DotProduct:

@@ -51,12 +51,8 @@ class PEArray(wiring.Component):
         m = Module()
         issue, write = self.issue, self.filter_write
         valid = delayed(m, issue.valid, self._wait, reset=True, name="valid")
-        first, last, address = (
-            delayed(m, value, self._wait, name=name)
-            for name, value in (
-                ("first", issue.first), ("last", issue.last), ("address", issue.address)
-            )
-        )  # fmt: skip
+        last = delayed(m, issue.last, self._wait, name="last")
+        address = delayed(m, issue.address, self._wait, name="address")
         for n in range(self._config.outputs):
             pe = add_shared(m, f"pe_{n}", "pe", lambda: PE(self._config), platform)
             m.d.comb += [
@@ -64,7 +60,6 @@ class PEArray(wiring.Component):
                 pe.write_address.eq(write.address),
                 Value.cast(pe.write_word).eq(Value.cast(write.word[n])),
                 pe.valid.eq(valid),
-                pe.first.eq(first),
                 pe.last.eq(last),
                 pe.address.eq(address),
                 Value.cast(pe.features).eq(Value.cast(self.features)),

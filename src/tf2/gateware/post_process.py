@@ -171,6 +171,7 @@ class PostProcess(wiring.Component):
             write_address=self.parameter_write.slot,
             write_data=Value.cast(self.parameter_write.parameters),
             read_address=self.drain.slot,
+            in_blocks=True,  # of LUTs it would take as many as three lanes of post-processing
         )
         plain = MULTIPLIERS.const(dict.fromkeys(("multiplier", "negative_multiplier"), 1))
         seen = [data.View(_PARAMETERS, read[64 * i : 64 * i + _PARAMETERS.size]) for i in range(n)]
@@ -185,10 +186,15 @@ class PostProcess(wiring.Component):
         cfg = self.cfg
         low, high = Signal(signed(8), name="low"), Signal(signed(8), name="high")
         m.d.comb += [low.eq(Mux(raw, -128, cfg.low)), high.eq(Mux(raw, 127, cfg.high))]
+        factor_y, factor_r = (Signal(16, name=n, reset_less=True) for n in ("factor_y", "factor_r"))
+        m.d.sync += [
+            factor_y.eq(Mux(cfg.residual, 1 << cfg.shift_y, 1)),
+            factor_r.eq(Mux(cfg.residual, 1 << cfg.shift_r, 0)),
+        ]
         return {
             "zero_point_low": cfg.out_unsigned & ~raw, "low": low, "high": high,
             "enable": cfg.residual, "y_unsigned": cfg.out_unsigned,
-            "r_unsigned": cfg.residual_unsigned, "shift_y": cfg.shift_y, "shift_r": cfg.shift_r,
+            "r_unsigned": cfg.residual_unsigned, "factor_y": factor_y, "factor_r": factor_r,
             "shift_out": cfg.shift_out, "sum_zero_point_low": cfg.sum_unsigned,
             "sum_low": cfg.sum_low, "sum_high": cfg.sum_high,
         }  # fmt: skip

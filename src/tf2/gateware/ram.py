@@ -17,15 +17,18 @@ def add_ram(
     write_address: ValueLike,
     write_data: Value,
     read_address: ValueLike,
+    in_blocks: bool = False,
 ) -> Signal:
     """Add a memory of words as wide as `write_data`; return what it reads, a cycle later.
 
     What is read while the same word is written is undefined: nothing compares the addresses. The
     read register is written as one behind a port without a clock: only so does yosys respect
-    `no_rw_check`.
+    `no_rw_check`. With `in_blocks` it is made of block RAMs however small it is.
     """
     content = MemoryData(shape=len(write_data), depth=depth, init=[])
     attributes: Any = {"no_rw_check": 1}  # the stubs know strings only; yosys wants a number
+    if in_blocks:
+        attributes["ram_style"] = "block"
     memory = Memory(content, attrs=attributes)
     m.submodules[name] = memory
     write, read = memory.write_port(), memory.read_port(domain="comb")

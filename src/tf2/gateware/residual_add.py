@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -12,11 +12,12 @@ from tf2.gateware.requantize import RANGE
 from tf2.gateware.round_clip import RoundClip
 
 ADD_SETTINGS = {
-    "enable": In(1), "y_unsigned": In(1), "r_unsigned": In(1), "shift_y": In(4), "shift_r": In(4),
-    "shift_out": In(4),
+    "enable": In(1), "y_unsigned": In(1), "r_unsigned": In(1), "factor_y": In(16),
+    "factor_r": In(16), "shift_out": In(4),
 }  # fmt: skip
-"""Members that are constant while values are under way, fields of `isa.Residual`; `*_unsigned`: the
-zero point is -128, else 0. Without `enable` y goes through unchanged, whatever the others are."""
+"""Members that are constant while values are under way, of `isa.Residual`; `*_unsigned`: the zero
+point is -128, else 0; `factor_*`: 2**shift, so that a DSP block shifts. Without `enable` y goes
+through unchanged if the factors are 1 and 0, whatever the others are."""
 
 
 class ResidualAdd(wiring.Component):
@@ -46,7 +47,8 @@ class ResidualAdd(wiring.Component):
 
         def above_zero(byte: Signal, is_unsigned: Signal, name: str) -> Signal:
             value = Signal(signed(9), name=name)
-            m.d.comb += value.eq(byte + Mux(is_unsigned & self.enable, 128, 0))
+            moved = is_unsigned & self.enable  # by 128: the sign becomes bit 7
+            m.d.comb += value.eq(Cat(byte[:7], byte[7] ^ moved, byte[7] & ~moved))
             return value
 
         y = above_zero(self.y, self.y_unsigned, "y_value")
@@ -54,8 +56,8 @@ class ResidualAdd(wiring.Component):
         y_term, r_term = (Signal(signed(24), name=n, reset_less=True) for n in ("y_term", "r_term"))
         total = Signal(signed(25), reset_less=True)
         m.d.sync += [
-            y_term.eq(y << Mux(self.enable, self.shift_y, 0)),
-            r_term.eq(Mux(self.enable, r << self.shift_r, 0)),
+            y_term.eq(y * self.factor_y),
+            r_term.eq(r * self.factor_r),
             total.eq(y_term + r_term),
         ]
         m.d.comb += [

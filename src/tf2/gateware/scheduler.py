@@ -126,11 +126,11 @@ class Scheduler(wiring.Component):
             for name in ("words", "x", "y", "z")
         )
         group, block = Signal(cfg.groups_last.shape()), Signal(cfg.out_groups_last.shape())
-        first, slot = Signal(), Signal(range(self._config.parameter_slots))
+        slot = Signal(range(self._config.parameter_slots))
         begin = Signal(word_bits(self._config) + 1)  # of the block in the stream of filter words
         wanted = Signal.like(begin)
         with m.If(taken):
-            m.d.sync += [slack.eq(payload.interval - payload.length), first.eq(1)]
+            m.d.sync += slack.eq(payload.interval - payload.length)
 
         present, last = Signal(), Signal()
         word_ends, x_ends, y_ends, group_ends = Signal(), Signal(), Signal(), Signal()
@@ -149,7 +149,6 @@ class Scheduler(wiring.Component):
             m.d.sync += rest.eq(rest - 1)
         with m.If(go):
             m.d.sync += [
-                first.eq(last),
                 wanted.eq(wanted + 1),
                 word.eq(Mux(word_ends, 0, word + 1)),
             ]
@@ -172,7 +171,6 @@ class Scheduler(wiring.Component):
         m.d.sync += self.issue.valid.eq(go)
         m.d.sync += [
             ends.eq(word_ends + x_ends + y_ends),
-            self.issue.first.eq(first),
             self.issue.last.eq(last),
             self.issue.address.eq(wanted),
             self.issue.slot.eq(slot),

@@ -103,15 +103,14 @@ class Issue(Signature):
 
     The features for it arrive at the PE Array `FeatureRead.LATENCY` cycles later.
 
-    Members: valid; first: of its group, accumulators begin anew; last: of its group, accumulators
-    are handed on; address: of the filter word; slot: of the parameters; group_first: in the first
-    group of the raster; group_last: in the last one.
+    Members: valid; last: of its group, accumulators are handed on and begin anew; address: of the
+    filter word; slot: of the parameters; group_first: in the first group of the raster; group_last:
+    in the last one.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
         super().__init__({
             "valid": Out(1),
-            "first": Out(1),
             "last": Out(1),
             "address": Out(word_bits(config)),
             "slot": Out(range(config.parameter_slots)),
