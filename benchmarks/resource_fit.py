@@ -13,7 +13,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ from tf2.arch import OverlayConfig
 from tf2.gateware.verilog import generate
 from tf2.model_file.atomic import atomic_write
 from tf2.platforms import Family
-from tf2.resources import memories
+from tf2.resources import block_rams, memories
 from tf2.resources.memory import memory_luts
-from tf2.resources.model import BLOCKS_OF_PART, METRICS, coefficients, estimate_resources
+from tf2.resources.model import METRICS, coefficients, estimate_resources
 from tf2.resources.units import TERMS, UNITS, Unit
 
 FAMILIES: dict[Family, str] = {"ecp5": "ecp5", "xcup": "xcup", "intel": "cyclonev"}
@@ -57,6 +57,10 @@ WEIGHTS: dict[str, dict[str, float]] = {
 """What each cell counts."""
 
 FIGURES = tuple(WEIGHTS)
+
+REFERENCE: Family = "ecp5"
+MIN_SAMPLES = 6
+"""With fewer, a family's units grow as those of the reference do, by a factor each."""
 
 SINGLE_BITS = ("register_copy",)
 """Units of one flip-flop, a score of them in an overlay: not counted."""
@@ -118,8 +122,14 @@ def fit(content: dict[str, Any]) -> dict[str, Any]:
             if name not in {held.name for held in resource_samples.HELD_BACK}
         }
         _check_names(rows)
+        reference = fitted.get(REFERENCE) if len(rows) < MIN_SAMPLES else None
         fitted[family] = {
-            unit.name: {metric: _fit_unit(unit, metric, rows, family) for metric in METRICS}
+            unit.name: {
+                metric: _fit_unit(unit, metric, rows, family)
+                if reference is None
+                else _in_proportion(unit, metric, rows, family, reference[unit.name][metric])
+                for metric in METRICS
+            }
             for unit in UNITS
             if any(unit.name in units for units in rows.values())
         }
@@ -143,6 +153,26 @@ def _fit_unit(
         wanted.append(weight * value)
     factors, _ = nnls(np.array(matrix, float), np.array(wanted))
     return {t: float(f"{f:.5g}") for t, f in zip(unit.terms, factors, strict=True) if f > 1e-6}
+
+
+def _in_proportion(
+    unit: Unit, metric: str, rows: dict[OverlayConfig, dict[str, list[float]]], family: Family,
+    reference: dict[str, float],
+) -> dict[str, float]:  # fmt: skip
+    """Return the factors of another family, all of them times what suits the few samples best."""
+    measured = fitted = 0.0
+    for config, units in rows.items():
+        count, *figures = units.get(unit.name, [unit.count(config), *([0.0] * len(FIGURES))])
+        value = figures[FIGURES.index(metric)]
+        if metric == "luts":
+            value -= _memory_luts(unit.name, config, family) / count
+        other = sum(factor * TERMS[term](config) for term, factor in reference.items())
+        weight = 1 / max(abs(value), 20.0)
+        measured += weight * weight * value * other
+        fitted += weight * weight * other * other
+    if not fitted:
+        return _fit_unit(unit, metric, rows, family)
+    return {t: float(f"{f * max(0.0, measured) / fitted:.5g}") for t, f in reference.items()}
 
 
 def _memory_luts(unit: str, config: OverlayConfig, family: Family) -> int:
@@ -176,10 +206,14 @@ def show(content: dict[str, Any]) -> None:
     )
     for family, samples in content["families"].items():
         for name, units in samples.items():
-            model = estimate_resources(OverlayConfig(**content["configs"][name]), family)
+            model_config = OverlayConfig(**content["configs"][name])
+            model = estimate_resources(model_config, family)
+            if family == "intel":  # whose small memories yosys does not map to MLABs
+                in_luts = sum(memory_luts(memory, family) for memory in model.memories)
+                model = replace(model, luts=model.luts - in_luts)
             model_figures = {
                 **{metric: getattr(model, metric) for metric in METRICS},
-                "block_rams": model.block_rams * BLOCKS_OF_PART[family],
+                "block_rams": block_rams(model_config, family),
             }
             line = f"{name + ('*' if name in held else ''):<18}{family:<7}"
             for figure, value in totals(units).items():

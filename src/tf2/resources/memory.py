@@ -27,12 +27,12 @@ LAYER_BITS = 958
 LANE_BITS = 138
 """Bits of a layer's instruction, and more for each position; a test holds them to the ISA."""
 
-PARAMETER_BITS = 60
+PARAMETER_BITS = 59
 LOAD_BITS = 40
 BLOCK_BITS = 32
 TRANSFER_BITS = 120
 ROUTE_BITS = 12
-"""Widths of the other words; of the parameters, what is stored of their 64 bits."""
+"""Widths of the other words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,8 @@ class Memory:
         width: Bits of a word.
         true_dual_port: Two ports with an address each, one of which writes and reads; else one port
             writes and one reads.
-        granule: Bits written at once; the width, where always the whole word is.
+        granule: Bits written at once; 0 where always the whole word is.
+        always_blocks: Block RAMs however small it is.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Memory:
     width: int
     true_dual_port: bool = False
     granule: int = 0
+    always_blocks: bool = False
 
     @property
     def bits(self) -> int:
@@ -135,7 +137,10 @@ def memories(config: OverlayConfig) -> tuple[Memory, ...]:
             name="pooling lines", unit="finish", count=2 * config.pixels,
             depth=config.pool_groups, width=word,
         ),
-        one("parameters", "post_process", config.parameter_slots, PARAMETER_BITS * config.outputs),
+        Memory(
+            name="parameters", unit="post_process", count=1, depth=config.parameter_slots,
+            width=PARAMETER_BITS * config.outputs, always_blocks=True,
+        ),
         one("residuals", "residual_reader", RESIDUAL_GROUPS, word * config.pixels),
         one("filter prefetch", "filter_loader", FILTER_PREFETCH_BEATS, beat),
         one("row prefetch", "feature_loader", ROW_PREFETCH_BEATS, beat),
@@ -164,7 +169,7 @@ def blocks(memory: Memory, family: Family) -> int:
 def in_blocks(memory: Memory, family: Family) -> bool:
     """Return whether block RAMs hold it, not LUTs."""
     kind = _BLOCKS[family]
-    if memory.true_dual_port:
+    if memory.true_dual_port or memory.always_blocks:
         return True
     if family == "intel":
         return memory.depth > kind.lut_shapes[0][0]
