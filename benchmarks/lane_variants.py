@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
-from amaranth.hdl import Cat, Module, Mux, Shape, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value, signed, unsigned
 from amaranth.lib import data
 from amaranth.sim import Simulator
 
@@ -35,6 +35,8 @@ class LaneVariant:
         weight: Shape of a weight in the Filter Cache.
         shape: Of the product.
         dsp: Whether multiplications may become DSP blocks.
+        rows: Terms whose sum the product is, where the tree of adders takes them one by one; each
+            then ends in a register, as yosys merges adders without one between.
     """
 
     name: str
@@ -45,6 +47,7 @@ class LaneVariant:
     weight: Shape = CODE
     shape: Shape = PRODUCT
     dsp: bool = False
+    rows: Callable[[Value, Any], list[Value]] | None = None
 
 
 def _layout(**widths: int) -> data.StructLayout:
@@ -131,11 +134,19 @@ def _product_near(byte: Value, weight: Any) -> Value:
     return (kept << weight.shift) ^ Mux(weight.invert, -1, 0)
 
 
-def _product_rows(byte: Value, weight: Any) -> Value:
-    """Eight gated rows, added in pairs; the last counts negative."""
-    rows: list[Value] = [Mux(weight.factor[k], byte, 0).as_signed() << k for k in range(8)]
-    pairs = [rows[0] + rows[1], rows[2] + rows[3], rows[4] + rows[5], rows[6] - rows[7]]
-    return (pairs[0] + pairs[1]) + (pairs[2] + pairs[3])
+def _rows(byte: Value, weight: Any) -> list[Value]:
+    """Return eight gated rows; the last, which counts negative, as its complement."""
+    rows: list[Value] = [Mux(weight.factor[k], byte, 0).as_signed() << k for k in range(7)]
+    return [*rows, (~Mux(weight.factor[7], byte, 0).as_signed()) << 7]
+
+
+def _sum_of_rows(byte: Value, weight: Any) -> Value:
+    return sum(_rows(byte, weight), start=Const(0))
+
+
+def _factor_less_128(byte: int, code: int) -> int:
+    """The complement of the last row is 128 short: a constant of each lane."""
+    return _factor(byte, code) - 128
 
 
 _MAC = data.StructLayout({"factor": signed(8)})
@@ -168,12 +179,8 @@ VARIANTS = (
         dsp=True,
     ),
     LaneVariant(
-        name="int8 MAC, LUTs", decoded=_MAC, decode=lambda weight: weight, weight=signed(8),
-        product=lambda byte, weight: byte * weight.factor, value=_factor, shape=signed(16),
-    ),
-    LaneVariant(
         name="int8 MAC, rows", decoded=_MAC, decode=lambda weight: weight, weight=signed(8),
-        product=_product_rows, value=_factor, shape=signed(16),
+        product=_sum_of_rows, rows=_rows, value=_factor_less_128, shape=signed(17),
     ),
 )  # fmt: skip
 
@@ -192,7 +199,28 @@ def applied(variant: LaneVariant) -> Iterator[None]:
         patch.multiple(dot_product, **{n: parts[n] for n in parts if hasattr(dot_product, n)}),
         patch.multiple(pe, **{n: parts[n] for n in parts if hasattr(pe, n)}),
     ):
-        yield
+        if variant.rows is None:
+            yield
+            return
+        with patch.object(dot_product.DotProduct, "elaborate", _elaborate_rows(variant.rows)):
+            yield
+
+
+def _elaborate_rows(rows: Callable[[Value, Any], list[Value]]) -> Callable[[Any, Any], Module]:
+    """Return the body of a dot product that adds all rows of all lanes in one tree."""
+
+    def elaborate(unit: Any, platform: Any) -> Module:
+        m = Module()
+        terms: list[Value] = []
+        for i in range(len(unit.features)):
+            for k, row in enumerate(rows(unit.features[i], unit.weights[i])):
+                term = Signal(Shape.cast(row.shape()), name=f"row_{i}_{k}", reset_less=True)
+                m.d.sync += term.eq(row)
+                terms.append(term)
+        m.d.comb += unit.sum.eq(dot_product.add_tree(m, terms))
+        return m
+
+    return elaborate
 
 
 def check(variant: LaneVariant) -> int:
