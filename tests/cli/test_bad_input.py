@@ -331,6 +331,7 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(
 
 PROGRAM = """
 import {modules}
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a shell's background job
 {setup}
 from tf2.cli.main import main
 sys.argv = ["tf2", "compress", "colors.onnx", "--calibration", "photos", "--preprocess",
