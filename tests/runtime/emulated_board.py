@@ -53,6 +53,7 @@ class EmulatedBoard:
         unplugged: Every transfer fails.
         unplug_at_byte: It becomes so.
         hangs: A run does not end.
+        stubborn: Nothing but a reset of the whole design ends a run.
         error: Code by which every run ends.
         deaf_starts: Starts that are not heard.
         sent: Bytes to the board so far.
@@ -65,7 +66,7 @@ class EmulatedBoard:
         self.delays = delays
         self.lose, self.alter = set(), set()
         self.unplugged, self.unplug_at_byte = False, None
-        self.hangs, self.error, self.deaf_starts = False, 0, 0
+        self.hangs, self.stubborn, self.error, self.deaf_starts = False, False, 0, 0
         self.sent = 0
         self.opened = 0
         self.wake_up()
@@ -197,7 +198,7 @@ class EmulatedBoard:
             self.overlay[register] = self.overlay.get(register, 0) & ~value
         elif register == Register.CONTROL:
             if value & registers.CONTROL_ABORT:
-                self.status = 0
+                self.status = self.status if self.stubborn else 0
             elif value & registers.CONTROL_START and self.deaf_starts:
                 self.deaf_starts -= 1
             elif value & registers.CONTROL_START:

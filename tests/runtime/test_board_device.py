@@ -6,6 +6,8 @@ import pytest
 from runtime.compiled_cases import check, compiled_case
 from runtime.emulated_board import ECP5, EmulatedBoard, design_of
 from tf2.arch import OverlayConfig, named_config
+from tf2.arch import register_map as registers
+from tf2.arch.register_map import Register
 from tf2.errors import DeviceError, ProgramError
 from tf2.runtime import BoardDevice
 
@@ -125,6 +127,12 @@ def test_another_configuration_is_refused_at_the_start():
         BoardDevice(design_of(SMALL), EmulatedBoard(other).open)
 
 
+def test_a_bitstream_of_another_version_is_refused(board):
+    board.overlay[Register.ID] = 0x54463200
+    with pytest.raises(DeviceError, match=r"version 0x54463200.*build the bitstream with this"):
+        connect(board)
+
+
 def test_a_program_for_another_overlay_is_refused(board):
     mac = named_config("test-mac")
     case = compiled_case(0, mac)
@@ -161,6 +169,28 @@ def test_a_run_without_end_is_given_up_and_the_next_one_works(board, cases):
         device.run(cases[0].program, cases[0].arena.copy())
     board.hangs = False
     check(connect(board), cases[0])
+
+
+def test_an_overlay_that_does_not_stop_is_reset_with_its_design(board, cases):
+    device = connect(board, timeout_s=0.0)
+    board.hangs = board.stubborn = True
+    with pytest.raises(DeviceError, match="no end after"):
+        device.run(cases[0].program, cases[0].arena.copy())
+    assert board.steps == []  # as after the bitstream was loaded
+    board.hangs = False
+    check(device, cases[0])
+    assert board.opened == 2
+    assert len(board.steps) == 7
+
+
+def test_an_overlay_left_busy_by_another_process_is_stopped_first(board, cases):
+    device = connect(board)
+    board.status = registers.STATUS_BUSY
+    check(device, cases[0])
+    board.status, board.stubborn = registers.STATUS_BUSY, True
+    with pytest.raises(DeviceError, match=r"still busy.*the board was reset, run again"):
+        device.run(cases[0].program, cases[0].arena.copy())
+    check(device, cases[0])
 
 
 def test_an_interrupt_leaves_a_board_that_works(board, cases, monkeypatch):

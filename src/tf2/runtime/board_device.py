@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
 from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tf2.arch import register_map as registers
-from tf2.arch.register_map import Register
 from tf2.errors import DeviceError
-from tf2.isa.instructions import Layer
 from tf2.isa.program import OutputPort, Program
 from tf2.isa.verify import verify
 from tf2.runtime.bus import TRIES, Bus
 from tf2.runtime.link import WORD, OpenLink
+from tf2.runtime.overlay_control import OverlayControl
 from tf2.runtime.resident_programs import Resident, ResidentPrograms
 from tf2.runtime.wake_memory import wake_memory
-from tf2.sim.device import Counters, RunReport, check_target, stop_cause, stop_place
+from tf2.sim.device import RunReport, check_target
 from tf2.soc.memory_map import MemoryMap
 
 Progress = Callable[[str, float], None]
@@ -31,12 +27,6 @@ SCRATCH = 0x12345678
 """What LiteX has in it after a reset."""
 
 TIMEOUT_S = 60.0
-WATCHDOG_S = 1.0
-"""Time without progress after which the overlay gives up by itself."""
-
-RESET_S = 0.05
-DRAIN_S = 0.1
-POLL_S = 0.0005
 
 
 class BoardDevice:
@@ -114,16 +104,15 @@ class BoardDevice:
             if bus.retries == before:
                 break
             programs.doubt()  # half a packet may have been taken for another one
-        self._write_registers(bus, place, program)
-        self._start(bus)
-        self._wait(bus, program)
-        overlay = self._design.overlay
-        counts = bus.read_words(overlay + Register.CYCLES, len(_COUNTED))
+        overlay = OverlayControl(bus, self._design)
+        overlay.start(program, place.base)
+        overlay.wait(program, timeout_s=self._timeout_s, progress=self._progress)
+        counted = overlay.counters()
         for port in program.outputs:
             size = _whole(_output_bytes(port, program))
             data = bus.receive(place.base + port.address, size)
             arena[port.address : port.address + size] = np.frombuffer(data, dtype=np.uint8)
-        return RunReport(total=Counters(**dict(zip(_COUNTED, counts, strict=True))))
+        return RunReport(total=counted)
 
     def _connected(self) -> tuple[Bus, ResidentPrograms]:
         """Return the board, after connecting to it where that is still to be done."""
@@ -158,19 +147,7 @@ class BoardDevice:
                 f"{bus.name}: what answers is no design of tf2 (its scratch register holds "
                 f"0x{scratch:08X}); load the bitstream: tf2 flash FILE.bit --board {design.board}"
             )
-        found = bus.read_word(design.overlay + Register.ID)
-        if found != registers.ID:
-            raise DeviceError(
-                f"{bus.name}: the overlay's registers are of version 0x{found:08X}, this tf2 "
-                f"drives 0x{registers.ID:08X}; build the bitstream with this version"
-            )
-        found = bus.read_word(design.overlay + Register.CONFIG_HASH)
-        if found != design.config.hash:
-            raise DeviceError(
-                f"{bus.name}: the bitstream holds the overlay {found:08x}, the design is of "
-                f"{design.config.name!r} ({design.config.hash:08x}); load the bitstream that was "
-                "built with it, or give the soc.json of the one that is loaded"
-            )
+        OverlayControl(bus, design).identify()
 
     def _wake(self, bus: Bus) -> None:
         if bus.register("ctrl_scratch") == AWAKE:
@@ -200,91 +177,6 @@ class BoardDevice:
             lambda share: self._progress(f"send {what}", share),
         )
 
-    def _write_registers(self, bus: Bus, place: Resident, program: Program) -> None:
-        digest = hashlib.sha256(program.code + program.filters).digest()
-        overlay = self._design.overlay
-        for register, value in (
-            (Register.ARENA_BASE, place.base),
-            (Register.ARENA_BYTES, program.arena_bytes),
-            (Register.CODE_ADDRESS, program.code_address),
-            (Register.FILTERS_ADDRESS, program.filters_address),
-            (Register.FILTERS_BYTES, len(program.filters)),
-        ):
-            bus.set_word(overlay + register, value & 0xFFFFFFFF)
-            bus.set_word(overlay + register + 4, value >> 32)
-        bus.set_word(overlay + Register.WATCHDOG, int(WATCHDOG_S * self._design.clock_hz))
-        bus.set_word(overlay + Register.PROGRAM_HASH, int.from_bytes(digest[:4], "little"))
-        bus.set_word(overlay + Register.IRQ_ENABLE, 1)
-
-    def _start(self, bus: Bus) -> None:
-        """Begin a run, with what says that one has ended cleared before.
-
-        Raises:
-            DeviceError: The overlay does not begin.
-        """
-        overlay = self._design.overlay
-        if not self._idle(bus):
-            self._abort(bus)
-        bus.write_word(overlay + Register.IRQ_PENDING, 1)
-        if bus.read_word(overlay + Register.IRQ_PENDING):
-            bus.recover()
-            bus.write_word(overlay + Register.IRQ_PENDING, 1)
-        if bus.read_word(overlay + Register.IRQ_PENDING):
-            raise DeviceError(f"{bus.name}: the overlay still reports the run before")
-        bus.write_word(overlay + Register.CONTROL, registers.CONTROL_START)
-
-    def _wait(self, bus: Bus, program: Program) -> None:
-        """Wait until the run has ended.
-
-        Raises:
-            DeviceError: It ended by an error, or does not end.
-        """
-        overlay = self._design.overlay
-        names = [i.name for i in program.instructions if isinstance(i, Layer)]
-        start, lost = time.monotonic(), 0
-        while not bus.read_word(overlay + Register.IRQ_PENDING):
-            if self._idle(bus) and not bus.read_word(overlay + Register.IRQ_PENDING):
-                lost += 1  # the start did not arrive
-                if lost == _STARTS:
-                    raise DeviceError(f"{bus.name}: the overlay does not start")
-                bus.recover()
-                bus.write_word(overlay + Register.CONTROL, registers.CONTROL_START)
-            spent = time.monotonic() - start
-            done = bus.read_word(overlay + Register.INSTRUCTION)
-            if spent > self._timeout_s:
-                self._abort(bus)
-                raise DeviceError(
-                    f"{stop_place(names, done)}: no end after {spent:.1f} s; the board was "
-                    "stopped. Give more time (timeout_s), or look at it with the engine 'rtl'"
-                )
-            self._progress("run", done / max(1, len(names)))
-            time.sleep(POLL_S)
-        status = bus.read_word(overlay + Register.STATUS)
-        if status & registers.STATUS_ERROR:
-            done = bus.read_word(overlay + Register.INSTRUCTION)
-            self._abort(bus)
-            code = status >> registers.STATUS_CODE_SHIFT & 0xFF
-            raise DeviceError(
-                f"{stop_place(names, done)}: the overlay stopped (error {code}): {stop_cause(code)}"
-            )
-
-    def _idle(self, bus: Bus) -> bool:
-        status = bus.read_word(self._design.overlay + Register.STATUS)
-        return not status & (registers.STATUS_BUSY | registers.STATUS_ERROR)
-
-    def _abort(self, bus: Bus) -> None:
-        """Leave the overlay ready for the next run, if need be by a reset of the whole design."""
-        end = time.monotonic() + DRAIN_S
-        while True:
-            bus.write_word(self._design.overlay + Register.CONTROL, registers.CONTROL_ABORT)
-            if self._idle(bus):
-                return
-            if time.monotonic() > end:
-                break
-        bus.set_register("ctrl_reset", 1)
-        time.sleep(RESET_S)
-        self.close()  # its memory must be woken again
-
     def _answers(self, bus: Bus) -> bool:
         """Return whether the board is still there."""
         if self._connection is None:
@@ -293,13 +185,6 @@ class BoardDevice:
             return bus.register("ctrl_scratch") == AWAKE
         except DeviceError:
             return False
-
-
-_STARTS = 4
-"""Times a run is started, where the board does not get to hear of it."""
-
-_COUNTED = ("cycles", "busy", "stall_filter", "waiting", "ddr_read_beats", "ddr_write_beats")
-"""Fields of `Counters`, in the order of the registers from `Register.CYCLES` on."""
 
 
 def _inputs(program: Program) -> Iterable[tuple[int, int]]:
