@@ -135,6 +135,13 @@ def test_an_overlay_that_was_named_is_never_replaced(tmp_path, built):
         flow.build(None, target="ecp5-25k", overlay=SMALL, output=tmp_path / "file")
 
 
+def test_an_overlay_far_too_large_is_refused_before_any_tool_runs(tmp_path, built):
+    asked, _ = built
+    with pytest.raises(PartTooSmallError, match=r"on ecp5-85k; no larger part would do\. Give"):
+        flow.build(None, target="ecp5-85k", overlay="original-3840", output=tmp_path)
+    assert not asked
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
