@@ -1,9 +1,12 @@
-"""A frame on a whole simulated board, held against the engine "int".
+"""A frame on a whole simulated board, held against the engine "int" and the cycle model.
 
     python benchmarks/simulated_board.py MODEL.tf2 --board ecpix5-85f --overlay test-small
+    python benchmarks/simulated_board.py MODEL.tf2 --board ecpix5-85f --overlay FILE.json
 
 Board, memory controller, DRAM model and host link are simulated clock by clock; the host's driver
-is the one for real boards. Prints one JSON object for each sample.
+is the one for real boards. Prints one JSON object for each sample: what the overlay counted, what
+the cycle model gives for the memory that `tf2 build` reckons with (the board's peak), and frames a
+second at the board's clock, host link not counted.
 """
 
 from __future__ import annotations
@@ -14,12 +17,15 @@ import time
 
 import numpy as np
 
-from tf2.arch import named_config
 from tf2.engines import Session
+from tf2.engines.array_engines import overlay_config
+from tf2.flow import estimate
 from tf2.ir import Graph
+from tf2.platforms import board_of
 from tf2.runtime import BoardDevice
 from tf2.runtime.simulated_board import SimulatedStream, simulated_link
-from tf2.sim.device import Device, RunReport
+from tf2.sim.device import Counters, Device, RunReport
+from tf2.sim.simulation import DdrSettings
 
 
 class Watched:
@@ -53,7 +59,10 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=2)
     arguments = parser.parse_args()
 
-    stream = SimulatedStream(arguments.board, named_config(arguments.overlay))
+    config = overlay_config(arguments.overlay)
+    share = min(1.0, board_of(arguments.board).memory_bytes_a_cycle / config.ddr_bytes)
+    model = estimate(arguments.model, config, ddr=DdrSettings(beats_per_256=int(256 * share))).total
+    stream = SimulatedStream(arguments.board, config)
     device = Watched(BoardDevice(stream.design, lambda: simulated_link(stream), timeout_s=3600))
     board = Session(arguments.model, "board", board=device)
     reference = Session(arguments.model, "int", threads=1)
@@ -64,17 +73,23 @@ def main() -> None:
         found = board.run(None, feeds)
         seconds, clocks = time.monotonic() - start, stream.cycles - before
         expected = reference.run(None, feeds)
-        total = device.reports[-1].total
-        assert total is not None
+        total = Counters()
+        for report in device.reports:
+            total = total.plus(report.total or Counters())
+        device.reports.clear()
         print(
             json.dumps(
                 {
                     "board": arguments.board,
-                    "overlay": arguments.overlay,
+                    "overlay": config.name,
                     "sample": sample,
                     "equal": all(map(np.array_equal, found, expected)),
                     "overlay_cycles": total.cycles,
+                    "model_cycles": model.cycles,
+                    "frames_per_second": round(stream.design.clock_hz / total.cycles, 2),
                     "busy": total.busy,
+                    "stall_filter": total.stall_filter,
+                    "waiting": total.waiting,
                     "read_beats": total.ddr_read_beats,
                     "write_beats": total.ddr_write_beats,
                     "board_cycles": clocks,
