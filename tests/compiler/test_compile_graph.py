@@ -13,7 +13,7 @@ from tf2.compiler import CompiledRunner, compile_graph
 from tf2.errors import DoesNotFitError
 from tf2.execution import interpret
 from tf2.ir import Feature, Graph, Node, Plain, TensorType, verify
-from tf2.isa import Layer, Store
+from tf2.isa import Layer, Load, Store
 from tf2.isa.verify import verify as verify_program
 from tf2.sim.functional import FunctionalDevice
 
@@ -280,4 +280,55 @@ def test_a_map_between_layers_that_take_turns_never_leaves_the_chip(rng, kernel,
     assert turns == ["left", "right", "last"] * (len(turns) // 3)
     assert len(turns) > 3
     feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])
+
+
+def test_an_input_of_several_layers_grows_under_the_first_of_them(rng):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("one", "x", "a", weights, rng, outs=16, channels=32),
+        conv("three", "x", "b", weights, rng, outs=8, channels=32, kernel=3, pad=1),
+        Node(name="join", op="Concat", inputs=("a", "b"), outputs=("y",), attrs={"axis": 1}),
+    ]
+    shapes = {"x": (1, 32, 24, 24), "a": (1, 16, 24, 24), "b": (1, 8, 24, 24), "y": (1, 24, 24, 24)}
+    graph = conv_graph(shapes, nodes, weights=weights)
+    config = OverlayConfig(
+        outputs=4, pixels=3, inputs=8, feature_rows=2048, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=4,
+    )  # fmt: skip
+    instructions = compile_graph(graph, config).arrays[0].program.instructions
+    kinds = [type(i) for i in instructions]
+    first = kinds.index(Layer)
+    assert Load in kinds[first:]  # a layer begins before all of its input is asked for
+    whole = 4 * 8 * 24
+    loads = [i for i in instructions if isinstance(i, Load)]
+    assert sum(load.rows for load in loads) == whole  # nothing is loaded twice
+    feeds = {"x": rng.integers(-128, 128, (1, 32, 24, 24)).astype(np.int8)}
+    np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])
+
+
+@pytest.mark.parametrize("columns", [24, 23])
+def test_rows_of_a_result_leave_while_its_layer_still_runs(rng, columns):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("one", "x", "a", weights, rng, outs=8, channels=32, kernel=3, pad=1),
+        Node(name="pool", op="MaxPool", inputs=("a",), outputs=("y",),
+             attrs={"kernel_shape": (3, 3), "strides": (2, 2), "ceil_mode": 1}),
+    ]  # fmt: skip
+    size = (1, 32, 48, columns)
+    out = (1, 8, 24, columns // 2)
+    shapes = {"x": size, "a": (1, 8, *size[2:]), "y": out}
+    graph = conv_graph(shapes, nodes, weights=weights)
+    config = OverlayConfig(
+        outputs=4, pixels=5, inputs=8, feature_rows=4096, filter_words=128, post_pixels=2,
+        pool_groups=32, ddr_bytes=4,
+    )  # fmt: skip
+    instructions = compile_graph(graph, config).arrays[0].program.instructions
+    layers = [n for n, i in enumerate(instructions) if isinstance(i, Layer)]
+    stores = [n for n, i in enumerate(instructions) if isinstance(i, Store)]
+    assert stores[0] < layers[-1]
+    rows = [(i.base_row, i.rows) for i in instructions if isinstance(i, Store)]
+    stored = [row for base, count in rows for row in range(base, base + count)]
+    assert len(stored) == len(set(stored)) == -(-24 * out[3] // 5)  # each row once
+    feeds = {"x": rng.integers(-128, 128, size).astype(np.int8)}
     np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])

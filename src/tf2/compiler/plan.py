@@ -384,6 +384,8 @@ def _settled(plan: Plan) -> Plan:
         _grow(plan, conv, free, cycles)
     for passage in plan.passages.values():
         _best_passage(plan, passage)
+    for name in plan.graph.inputs:
+        _grow_shared(plan, name)
     while True:
         try:
             plan.rows = assign_rows(plan.needs(), plan.config.feature_rows)
@@ -397,18 +399,54 @@ def _settled(plan: Plan) -> Plan:
 def _grow(plan: Plan, conv: Conv, free: int, cycles: float) -> None:
     """Let an input lie on chip as a whole and grow there, where it fits and takes fewer cycles."""
     name = conv.source
-    storage = plan.storage(name)
+    if name not in plan.ported or plan.whole_rows(plan.storage(name)) > free:
+        return
     others = [value for value in (conv.target, *conv.reads) if value != name]
-    if name not in plan.ported or conv.add is not None or any(map(plan.streamed, others)):
+    if any(map(plan.streamed, others)) or not _may_grow(plan, conv):
         return
-    if max(conv.size[0], storage.size[0]) > 1 or plan.whole_rows(storage) > free:
-        return
-    if any(len(stripe.regions) > 1 for stripe in plan.stripes[conv.name]):
-        return
-    size, words = plan.facts[conv.name].source.size, plan.words(storage)
-    known: dict[tuple[int, int, tuple[int, int]], int] = {}
+    spans, end = _growth(plan, conv)
+    if end - START_CYCLES < cycles:
+        plan.ported -= {name}
+        _let_grow(plan, conv, spans)
 
-    facts = plan.facts[conv.name]
+
+def _grow_shared(plan: Plan, name: str) -> None:
+    """Let an input that several layers read grow while the first of them runs, if that is faster.
+
+    It lies on chip as a whole in any case.
+    """
+    readers = [conv for conv in plan.graph.convs if name in conv.reads]
+    shared = sum(place.storage == plan.places[name].storage for place in plan.places.values())
+    if plan.streamed(name) or plan.passes(name) or shared > 1 or name in plan.graph.outputs:
+        return
+    if any(conv.add is not None and conv.add.operand == name for conv in readers):
+        return
+    conv = readers[0]
+    if _busy(plan, conv) or isinstance(conv.pool, SumPart) or not _may_grow(plan, conv):
+        return
+    spans, _ = _growth(plan, conv)
+    if len(spans) > 1:
+        _let_grow(plan, conv, spans)
+
+
+def _may_grow(plan: Plan, conv: Conv) -> bool:
+    """Return whether a layer can run in stripes over an input of which the rest still comes."""
+    planes = max(conv.size[0], plan.storage(conv.source).size[0])
+    pieces = any(len(stripe.regions) > 1 for stripe in plan.stripes[conv.name])
+    return planes == 1 and conv.add is None and not pieces
+
+
+def _let_grow(plan: Plan, conv: Conv, spans: list[Span]) -> None:
+    plan.growing |= {conv.source}
+    plan.stripes[conv.name] = cut(conv, plan.facts[conv.name].source.size, spans)
+    plan.slots[conv.name] = 1
+
+
+def _growth(plan: Plan, conv: Conv) -> tuple[list[Span], int]:
+    """Return the stripes that end earliest while a layer's input comes in, and when that is."""
+    storage, facts = plan.storage(conv.source), plan.facts[conv.name]
+    size, words = facts.source.size, plan.words(storage)
+    known: dict[tuple[int, int, tuple[int, int]], int] = {}
     blocks = facts.out_groups * block_bytes(facts.terms * facts.cover.words, plan.config)
     # Filters and instructions of a stripe come by the same way.
     each = -(-blocks // plan.config.ddr_bytes) + words * LOAD_CYCLES
@@ -431,17 +469,14 @@ def _grow(plan: Plan, conv: Conv, free: int, cycles: float) -> None:
             known[key] = stripe_cycles(plan, conv, stripe, 0)
         return known[key]
 
-    spans, end = growing_spans(extent(conv), loaded, taken)
-    if end - START_CYCLES < cycles:
-        plan.ported -= {name}
-        plan.growing |= {name}
-        plan.stripes[conv.name] = cut(conv, size, spans)
-        plan.slots[conv.name] = 1
+    return growing_spans(extent(conv), loaded, taken)
 
 
 def _ungrow(plan: Plan) -> bool:
     """Let an input pass stripe by stripe again."""
     for name in sorted(plan.growing):
+        if not _sole_source(plan.graph, plan.places, name):
+            continue  # it takes the same rows if it does not grow
         plan.growing -= {name}
         plan.ported |= {name}
         conv = next(conv for conv in plan.graph.convs if conv.source == name)

@@ -81,8 +81,9 @@ class _Scheduler:
             if len(parts) > 1:
                 self._layer_in_parts(conv, parts)
                 continue
-            self._layer(conv)
-            for name in due.get(number, ()):
+            leaves = number in due and self._may_leave(conv)
+            self._layer(conv, leaves=leaves)
+            for name in () if leaves else due.get(number, ()):
                 self._store_whole(name)
         return self.out
 
@@ -238,9 +239,17 @@ class _Scheduler:
     # Layers
 
     def _layer(
-        self, conv: Conv, part: Span | None = None, writes: tuple[Rows, ...] | None = None
+        self,
+        conv: Conv,
+        part: Span | None = None,
+        writes: tuple[Rows, ...] | None = None,
+        *,
+        leaves: bool = False,
     ) -> None:
-        """Run a layer; of one stripe, perhaps only some groups of outputs, to these rows."""
+        """Run a layer; of one stripe, perhaps only some groups of outputs, to these rows.
+
+        Where the result leaves, the rows that are complete are stored behind each stripe.
+        """
         stripes = self.plan.stripes[conv.name]
         # One more stripe ahead: few transfers are held, and a layer behind them is decoded late.
         ahead = min(self.plan.slots[conv.name] - 1, 1)
@@ -251,7 +260,48 @@ class _Scheduler:
                 loaded += 1
             if conv.source in self.plan.growing:
                 self._grow(conv.source, stripe.source[1])
+            if leaves:
+                writes = self._planes(conv.target, stripe.target)
             self._stripe(conv, number, stripe, part, writes)
+            # One stripe later: stores that wait for their layer would hold up loads behind them.
+            for done in stripes[max(number - 1, 0) : number] if leaves else ():
+                self._leave(conv.target, done.target)
+        if leaves:
+            self._leave(conv.target, stripes[-1].target)
+
+    def _may_leave(self, conv: Conv) -> bool:
+        """Return whether the result of a layer in stripes can be stored behind each of them."""
+        plan, storage = self.plan, self.plan.storage(conv.target)
+        sole = sum(plan.places[c.target].storage == storage.name for c in plan.graph.convs) == 1
+        read = any(
+            plan.places[v].storage == storage.name for c in plan.graph.convs for v in c.reads
+        )
+        flat = storage.size[0] == 1 and not storage.sums
+        return len(plan.stripes[conv.name]) > 1 and sole and flat and not read
+
+    def _planes(self, value: str, span: Span) -> tuple[Rows, ...]:
+        """Return the rows, of each word's plane, in which these rows of a map on chip lie."""
+        plan = self.plan
+        storage = plan.storage(value)
+        plane, base = plan.plane_rows(storage, storage.size[1]), plan.rows[storage.name]
+        begin, end = plan.rows_of_plane(storage, span)
+        return tuple(
+            (base + word * plane + begin, base + word * plane + end)
+            for word in range(plan.words(storage))
+        )
+
+    def _leave(self, value: str, span: Span) -> None:
+        """Store the rows of each word's plane that this stripe has completed."""
+        plan = self.plan
+        storage = plan.storage(value)
+        base, ended = plan.rows[storage.name], span[1] == storage.size[1]
+        for begin, end in self._planes(value, span):
+            # What the next stripe goes on to write leaves with that.
+            shared = not ended and span[1] * plan.pitch[storage.name] % plan.config.pixels > 0
+            rows = end - shared - begin
+            if rows > 0:
+                address = self._row_address(self.ports[storage.name, -1], begin - base)
+                self._store(f"{value}{span}", address, begin, rows)
 
     def _take_turns(self, passage: Passage) -> None:
         """Run the layers of a passage, stripe by stripe."""
