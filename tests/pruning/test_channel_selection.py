@@ -39,6 +39,35 @@ def test_targets_are_met_and_widths_are_multiples(network, measure, target, rng)
             assert smaller.shape(node.output)[1] % 4 == 0
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_what_the_last_choice_saved_too_much_is_given_back(network, rng):
+    graph = NETWORKS[network](rng)
+    choice = selection(graph)
+    scores = rng.random(choice.coupling.count)
+    everything = choice.everything
+    path = [everything, *choice.steps(everything, scores)]
+    for target in (0.8, 0.6, 0.45):
+        on_path = next((k for k in path if choice.cost(k) <= target * choice.base), None)
+        if on_path is None:
+            continue
+        kept = choice.chosen(scores, target, everything)
+        assert kept[on_path].all()
+        assert choice.cost(on_path) <= choice.cost(kept) <= target * choice.base
+
+
+def test_narrow_channels_come_back_when_a_wide_choice_saved_enough(rng):
+    choice = selection(residual(rng))
+    everything = choice.everything
+    path = [everything, *choice.steps(everything, np.ones(choice.coupling.count))]
+    costs = [choice.cost(kept) for kept in path]
+    found = []
+    for low in range(2, len(path)):
+        target = (costs[low - 1] - 1) / choice.base
+        kept = choice.chosen(np.ones(choice.coupling.count), target, everything)
+        found.append(choice.cost(kept) > costs[low])
+    assert any(found)
+
+
 def test_the_least_important_channels_go_first(rng):
     graph = residual(rng)
     choice = selection(graph, multiple=1)

@@ -82,10 +82,13 @@ def test_single_weights_go_and_the_report_is_json(work, method):
     assert 0 <= report["after"]["top1"] <= 1
 
 
-def test_an_interrupted_pruning_is_resumed_to_the_same_network(work, monkeypatch):
+@pytest.mark.parametrize("normalize", [False, True])
+def test_an_interrupted_pruning_is_resumed_to_the_same_network(normalize, work, monkeypatch):
     from tf2.training import loop
 
-    command = ("prune", "colors.onnx", *DATA, "--target", "flops=0.7", "--round-to", "1")
+    (work / "recipe.json").write_text(json.dumps({"pruning": {"normalize": normalize}}))
+    options = ("--recipe", "recipe.json", "--target", "flops=0.7", "--round-to", "1")
+    command = ("prune", "colors.onnx", *DATA, *options)
     assert tf2(*command, "-o", "whole.onnx")[0] == 0
     original = loop.Trainer._batch
 
@@ -111,6 +114,7 @@ def test_an_interrupted_pruning_is_resumed_to_the_same_network(work, monkeypatch
         assert list(whole.constants) == list(parts.constants)
         for name, data in whole.constants.items():
             np.testing.assert_array_equal(parts.constants[name], data)
+        assert not any(node.kind == "BatchNormalization" for node in whole.nodes)
         os.remove("parts.onnx")
 
 

@@ -376,6 +376,11 @@ class _Stages:
         count = Batches(data, size=size, seed=0, rank=self.group.rank, world=world).count
         return count * sum(settings.epochs_of_steps)
 
+    def inputs(self, samples: int, seed: int) -> Any:
+        """Return inputs of so many samples of the data, drawn once."""
+        drawn = self._drawn(samples, seed)
+        return drawn.batch(range(min(samples, len(drawn))), (0, 0))[0]
+
     def _drawn(self, samples: int, seed: int) -> TrainingSet:
         if not 0 < samples < len(self.data):
             return self.data

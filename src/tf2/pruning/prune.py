@@ -18,15 +18,19 @@ from tf2.passes import canonicalize
 from tf2.pruning.channel_masks import ChannelMasks
 from tf2.pruning.cost import size_of
 from tf2.pruning.coupling import coupling_of
+from tf2.pruning.normalized import with_batch_norm
 from tf2.pruning.parameters import Free
 from tf2.pruning.selection import Cycles, Selection, Widths
 from tf2.pruning.settings import PruningSettings
 from tf2.pruning.slicing import without_classes
 from tf2.pruning.weight_masks import WeightMasks, prunable_weights
 from tf2.training.loop import Constraint, Trainer
-from tf2.training.module import GraphModule
+from tf2.training.module import Feed, GraphModule
 from tf2.training.settings import TrainingSettings
 from tf2.training.start import Start, with_own_parameters
+
+NORMALIZED_BY = 512
+"""Samples whose statistics normalization starts from."""
 
 TOLERANCE = 1e-3
 """Relative difference that sums in another order explain."""
@@ -61,6 +65,10 @@ class Train(Protocol):
 
     def steps(self, settings: TrainingSettings, samples: int = 0) -> int:
         """Return the optimizer's steps in such a training."""
+        ...
+
+    def inputs(self, samples: int, seed: int) -> Feed:
+        """Return inputs of so many samples of the data, drawn once."""
         ...
 
 
@@ -146,14 +154,16 @@ def prune_channels(
     module, kept = _chosen(graph, selection, settings, training, train)
     smaller = without_classes(replace(coupling, graph=module.to_graph()), kept)
     _check_same(module, smaller, settings.seed)
+    how = plain(training, epochs_after(training))
+    belongs_to = {"pruned network": digest(smaller)}
+    if settings.normalize:
+        smaller = with_batch_norm(smaller, [train.inputs(NORMALIZED_BY, settings.seed)])
+        how = how.changed(batch_norm="train")
+        belongs_to["normalized"] = "yes"
     trainer = train(
-        started(smaller, graph),
-        plain(training, epochs_after(training)),
-        lambda _: Free(),
-        stage="smaller",
-        belongs_to={"pruned network": digest(smaller)},
+        started(smaller, graph), how, lambda _: Free(), stage="smaller", belongs_to=belongs_to
     )
-    return trainer.module.to_graph()
+    return canonicalize(trainer.module.to_graph()).graph
 
 
 def _chosen(

@@ -130,6 +130,9 @@ class Selection:
     def chosen(self, scores: np.ndarray, target: float, start: np.ndarray) -> np.ndarray:
         """Return the classes that stay at a target, exactly measured.
 
+        The least important choices go; where the last of them saved more than there was need for,
+        earlier ones come back as long as the target allows it, the most important first.
+
         Args:
             scores: Importance of each class.
             target: Share of the measure that is left.
@@ -143,7 +146,13 @@ class Selection:
                 high = middle
             else:
                 low = middle + 1
-        return path[low]
+        kept = path[low]
+        for less, more in zip(path[low - 1 :: -1], path[low:0:-1], strict=True) if low else ():
+            trial = kept | (less & ~more)
+            self._close(trial)
+            if not np.array_equal(trial, kept) and self.cost(trial) <= target * self.base:
+                kept = trial
+        return kept
 
     def roughly_chosen(self, scores: np.ndarray, target: float, start: np.ndarray) -> np.ndarray:
         """Return `chosen` by the layers' own cost, which takes no time."""

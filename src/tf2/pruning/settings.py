@@ -33,6 +33,8 @@ class PruningSettings(BaseModel):
             single weights are made zero.
         round_to: Channels stay a multiple of this; 0: of what the overlay computes at once, for
             a target in cycles, and of 8 else. Narrower layers go to powers of two below it.
+        normalize: Train the smaller network with a batch normalization behind each convolution,
+            which is folded into the weights at the end; it bears larger learning rates.
         seed: Of random choices.
     """
 
@@ -48,6 +50,7 @@ class PruningSettings(BaseModel):
     refreshes: int = Field(default=8, ge=1)
     keep: tuple[str, ...] = ()
     round_to: int = Field(default=0, ge=0)
+    normalize: bool = False
     seed: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
