@@ -12,7 +12,7 @@ from layer_bench import CONFIGS, layer_bits
 from isa.overlay_layers import random_layer
 from tf2.gateware.finish import Finish
 from tf2.gateware.post_process import LOOKAHEAD
-from tf2.gateware.signatures import row_bits
+from tf2.gateware.signatures import one_by_one, row_bits
 from tf2.gateware.sum_pool import SumPool
 from tf2.isa import InputMap, Kernel, Layer, OutputMap, Pool
 from tf2.isa.walk import output_positions, walk
@@ -51,8 +51,14 @@ def beats_of(rng, layer, config, pauses):
         }  # fmt: skip
         cycles[time] |= {
             "beat.valid": 1, "beat.byte": byte, "beat.group_first": first,
-            "beat.group_last": last, "beat.bytes": pack(octets[block, group, byte], 8),
+            "beat.group_last": last,
         }  # fmt: skip
+        if one_by_one(config):
+            for p in range(config.pixels):
+                at = time - config.pixels + 1 + p
+                cycles[at]["beat.bytes"] = pack(octets[block, group, byte, p], 8)
+        else:
+            cycles[time]["beat.bytes"] = pack(octets[block, group, byte], 8)
     return cycles, times, octets
 
 
@@ -175,10 +181,10 @@ def test_a_fused_sum_is_written_once_a_raster_at_the_declared_latency(name, raw,
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6, 7, 8, 11, 16])
-@pytest.mark.parametrize(("pixels", "lanes"), [(5, 5), (4, 2)])
-def test_rows_of_any_width_are_pooled_a_group_a_cycle(rng, width, pixels, lanes):
+@pytest.mark.parametrize(("pixels", "post", "lanes"), [(5, 5, 5), (4, 4, 2), (3, 1, 3), (3, 1, 1)])
+def test_rows_of_any_width_are_pooled_at_full_rate(rng, width, pixels, post, lanes):
     """A line in the same group, the one before, some groups before; then groups wait as well."""
-    config = replace(CONFIGS["five pixels"], pixels=pixels, post_pixels=pixels)
+    config = replace(CONFIGS["five pixels"], pixels=pixels, post_pixels=post)
     stride = pixels // lanes
     layer = Layer(
         name="pooled", height=9, width=width, raster_height=10, raster_width=width + 1,
@@ -188,7 +194,7 @@ def test_rows_of_any_width_are_pooled_a_group_a_cycle(rng, width, pixels, lanes)
         pool=Pool(kind="max", size=3, pad_top=1, pad_left=1, height=9, width=width),
         output=OutputMap(base_row=0, plane_rows=40, step_y=width),
     )  # fmt: skip
-    assert walk(layer, config).interval == 1
+    assert walk(layer, config).interval == config.post_beats
     cycles, times, octets = beats_of(rng, layer, config, (0, 0.5))
     record = written(layer, config, cycles)
     assert len(record) == len(times)

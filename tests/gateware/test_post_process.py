@@ -6,6 +6,7 @@ from bench import layer_fields_word, pack, run_fixed, unpack
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.post_process import LOOKAHEAD, PostProcess
+from tf2.gateware.signatures import one_by_one
 from tf2.isa.filters import Parameters, encode_parameters
 from tf2.numerics import fixed_point
 
@@ -65,9 +66,13 @@ def run_drains(rng, config, *, cfg, spacings):
     for group in groups:  # the residual at the head changes when it is popped
         popped = group["at"] + config.post_beats - 1 + 7
         for cycle in cycles[head : popped + 1]:
-            cycle["residual.bytes"] = pack(group["residual"], 8)
+            shift = 1 if one_by_one(config) else 0
+            cycle["residual.bytes"] = pack(np.roll(group["residual"], shift, axis=0), 8)
         head = popped + 1
-    word = layer_fields_word(config, **cfg)
+    banks = {}
+    if one_by_one(config):  # then the residual is bank by bank
+        banks = {f"lane{p}_residual_bank": (p + 1) % config.pixels for p in range(config.pixels)}
+    word = layer_fields_word(config, **cfg, **banks)
     return run_fixed(PostProcess(config), [c | {"cfg": word} for c in cycles], OUTPUTS), groups
 
 
@@ -90,6 +95,14 @@ def expected_bytes(cfg, group):
     return fixed_point.saturate(
         rounded - 128 * cfg["sum_unsigned"], cfg["sum_low"], cfg["sum_high"]
     )
+
+
+def bytes_of_beat(record, at, config):
+    """Return the (P, N) bytes of the beat of a cycle."""
+    if not one_by_one(config):
+        return unpack(record[at]["beat.bytes"], 8, (config.pixels, config.outputs))
+    cycles = record[at - config.pixels + 1 : at + 1]
+    return np.array([unpack(cycle["beat.bytes"], 8, config.outputs) for cycle in cycles])
 
 
 def random_cfg(rng, *, residual):
@@ -116,7 +129,7 @@ def test_bytes_are_exact_at_the_declared_latency_and_rate(rng, shape, residual):
     ]
     for group in groups:
         cycle = record[group["at"] + latency]
-        got = unpack(cycle["beat.bytes"], 8, (shape.pixels, shape.outputs))
+        got = bytes_of_beat(record, group["at"] + latency, shape)
         np.testing.assert_array_equal(got, expected_bytes(cfg, group))
         assert cycle["beat.byte"] == 0
         assert (cycle["beat.group_first"], cycle["beat.group_last"]) == (
@@ -144,7 +157,7 @@ def test_a_raw_layer_gives_its_sums_byte_by_byte(rng, shape, segments):
     for at, k, group in beats:
         cycle = record[at]
         acc = (group["sums"] + group["parameters"].bias).astype("<i4")
-        got = unpack(cycle["beat.bytes"], 8, (shape.pixels, shape.outputs))
+        got = bytes_of_beat(record, at, shape)
         octets = acc.view(np.int8).reshape(shape.pixels, shape.outputs, 4)
         np.testing.assert_array_equal(got, octets[..., k])
         assert (cycle["beat.byte"], cycle["beat.group_last"]) == (k, group["last"] and k == 3)

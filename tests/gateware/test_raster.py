@@ -64,6 +64,10 @@ def test_lanes_stand_where_the_walk_says_at_the_declared_latencies(name, seed):
         )
         np.testing.assert_array_equal(got["segment"][valid], (y[g] - y[g, 0])[valid])
         _check_taps(layer, got, x[g], y[g], walk(layer, config))
+        for back, name in enumerate(("above", "top"), start=1):
+            inside = valid & (x[g] < layer.width) & (y[g] - back < layer.height)
+            expected = inside & (got["rows"] >= back)
+            np.testing.assert_array_equal(got[name][emit[g]], expected[emit[g]])
         later = record[at + address_latency]
         bank = unpack(later["bank"], 5, config.pixels, signed=False)
         row = unpack(later["row"], row_bits(config), config.pixels, signed=False)

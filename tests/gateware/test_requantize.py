@@ -10,7 +10,9 @@ from tf2.numerics import fixed_point
 
 def requantized(cases, *, zero_point, low, high):
     """Give a case a cycle; return the bytes at the declared latency."""
-    settings = {"zero_point_low": zero_point != 0, "low": low, "high": high}
+    settings = {
+        "zero_point_low": zero_point != 0, "lowest": low - zero_point, "highest": high - zero_point,
+    }  # fmt: skip
     names = ("acc", "multiplier", "shift", "negative_multiplier", "negative_shift")
     inputs = [dict(zip(names, case, strict=True)) | settings for case in cases.tolist()]
     inputs += [settings] * Requantize.LATENCY
@@ -64,3 +66,12 @@ def test_extreme_accumulators_and_multipliers_saturate():
         for s in (0, 1, 17)
     ])  # fmt: skip
     assert requantized(cases, **settings) == expected(cases, **settings)
+
+
+def test_a_raw_byte_comes_out_whatever_lies_above_it(rng):
+    settings = {"raw": 1, "multiplier": 1, "negative_multiplier": 1, "lowest": -256, "highest": 255}
+    acc = rng.integers(-(2**31), 2**31, 100)
+    record = run_fixed(
+        Requantize(), [settings | {"acc": a} for a in acc.tolist()] + [settings] * 6, ["byte"]
+    )
+    assert [c["byte"] for c in record[Requantize.LATENCY :]] == acc.astype(np.int8).tolist()

@@ -13,7 +13,13 @@ from tf2.gateware.max_pool import MaxPool
 from tf2.gateware.pipeline import delayed
 from tf2.gateware.post_process import LOOKAHEAD, GroupBeat
 from tf2.gateware.raster import RasterWalk
-from tf2.gateware.signatures import WriteBeat, layer_layout
+from tf2.gateware.serial_max_pool import SerialMaxPool
+from tf2.gateware.signatures import (
+    POSITION_FLAGS_AFTER,
+    WriteBeat,
+    layer_layout,
+    one_by_one,
+)
 from tf2.gateware.sum_pool import SumPool
 
 
@@ -40,15 +46,21 @@ class Finish(wiring.Component):
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
         config, beat = self._config, self.beat
-        assert RasterWalk.LATENCY == LOOKAHEAD
+        assert RasterWalk.LATENCY == LOOKAHEAD == POSITION_FLAGS_AFTER
+        assert SerialMaxPool.LATENCY == self.LATENCY
         m.submodules.walk = walk = RasterWalk(config, address_latency=LOOKAHEAD + self.LATENCY)
-        m.submodules.max_pool = max_pool = MaxPool(config)
+        if one_by_one(config):
+            max_pool = SerialMaxPool(config)
+            m.d.comb += max_pool.first.eq(beat.ahead)
+        else:
+            max_pool = MaxPool(config)
+            m.d.comb += max_pool.valid.eq(beat.valid)
+        m.submodules.max_pool = max_pool
         m.submodules.sum_pool = sum_pool = SumPool(config)
         m.d.comb += [unit.cfg.eq(self.cfg) for unit in (walk, max_pool, sum_pool)]
         m.d.comb += [
             walk.advance.eq(beat.ahead & (beat.ahead_byte == 0)),
             walk.first.eq(beat.ahead_first),
-            max_pool.valid.eq(beat.valid),
             max_pool.at.eq(walk.at),
             sum_pool.valid.eq(beat.valid & self.cfg.pool_sum),
             sum_pool.inside.eq(Cat(walk.at[i].inside for i in range(config.pixels))),
@@ -59,7 +71,9 @@ class Finish(wiring.Component):
         self._write(m, walk, max_pool, sum_pool)
         return m
 
-    def _write(self, m: Module, walk: RasterWalk, max_pool: MaxPool, sum_pool: SumPool) -> None:
+    def _write(
+        self, m: Module, walk: RasterWalk, max_pool: MaxPool | SerialMaxPool, sum_pool: SumPool
+    ) -> None:
         cfg, beat, write, p = self.cfg, self.beat, self.write, self._config.pixels
         emit = Cat(walk.at[i].emit for i in range(p))
         segment = Cat(walk.at[i].segment for i in range(p))

@@ -8,13 +8,16 @@ from amaranth.hdl import Module, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tf2.gateware.requantize import MULTIPLIERS, RANGE, Requantize
+from tf2.gateware.requantize import MULTIPLIERS, Requantize
 from tf2.gateware.residual_add import ADD_SETTINGS, ResidualAdd
+from tf2.gateware.round_clip import RANGE
 
 LAYER_SETTINGS = {
-    **RANGE, **ADD_SETTINGS, **{f"sum_{name}": member for name, member in RANGE.items()},
+    "raw": In(1), **RANGE, **ADD_SETTINGS,
+    **{f"sum_{name}": member for name, member in RANGE.items()},
 }  # fmt: skip
-"""Members that are constant in a layer: range of the rescaling, settings and range of the sum."""
+"""Members that are constant in a layer: whether the low byte of the accumulator is the result,
+range of the rescaling, settings and range of the sum."""
 
 
 class PostLane(wiring.Component):
@@ -41,7 +44,7 @@ class PostLane(wiring.Component):
         m.submodules.residual_add = add = ResidualAdd()
         m.d.comb += [
             getattr(requantize, name).eq(getattr(self, name))
-            for name in ("acc", *MULTIPLIERS, *RANGE)
+            for name in ("acc", "raw", *MULTIPLIERS, *RANGE)
         ]
         m.d.comb += [getattr(add, name).eq(getattr(self, name)) for name in ADD_SETTINGS]
         m.d.comb += [getattr(add, name).eq(getattr(self, f"sum_{name}")) for name in RANGE]

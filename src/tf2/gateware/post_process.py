@@ -10,8 +10,10 @@ from amaranth.lib.wiring import In, Out, Signature
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.pipeline import delayed
+from tf2.gateware.post_lane import LAYER_SETTINGS
 from tf2.gateware.post_slot import MULTIPLIERS, PostSlot
 from tf2.gateware.ram import add_ram
+from tf2.gateware.round_clip import range_settings
 from tf2.gateware.shared_module import add_shared
 from tf2.gateware.signatures import (
     Drain,
@@ -19,6 +21,7 @@ from tf2.gateware.signatures import (
     ResidualPort,
     bytes_layout,
     layer_layout,
+    one_by_one,
 )
 from tf2.isa.filters import PARAMETER_FIELDS
 
@@ -36,16 +39,20 @@ class GroupBeat(Signature):
     Members: ahead, ahead_byte, ahead_first: `valid`, `byte` and `group_first` `LOOKAHEAD` cycles
     earlier; valid; byte: k of a raw int32, else 0; bytes: valid in that cycle only; group_first: in
     the first group of the raster; group_last: the last beat of this group of outputs.
+
+    Where positions come `one_by_one`, bytes are the N of one position, the first with `ahead`, the
+    last with `valid`.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
+        octets = bytes_layout(config)
         super().__init__({
             "ahead": Out(1),
             "ahead_byte": Out(2),
             "ahead_first": Out(1),
             "valid": Out(1),
             "byte": Out(2),
-            "bytes": Out(bytes_layout(config)),
+            "bytes": Out(octets.elem_shape if one_by_one(config) else octets),
             "group_first": Out(1),
             "group_last": Out(1),
         })  # fmt: skip
@@ -96,7 +103,7 @@ class PostProcess(wiring.Component):
         biases, multipliers = self._parameters(m, raw)
         settings = self._settings(m, raw)
         slot_byte = delayed(m, byte, 2, name="slot_byte")
-        residual_step = delayed(m, step, self._RESIDUAL_AFTER - 1, name="residual_step")
+        residual_index = self._residual_index(m, step)
         popped = delayed(m, ends, self._RESIDUAL_AFTER - 1, reset=True, name="popped")
         m.d.comb += self.residual.pop.eq(popped & cfg.residual)
         taken = delayed(m, take, self._TO_BYTES, reset=True, name="taken")
@@ -111,7 +118,7 @@ class PostProcess(wiring.Component):
             m.d.sync += [
                 sums.eq(Array(Value.cast(self.drain.sums[p]) for p in positions)[step]),
                 residual.eq(
-                    Array(Value.cast(self.residual.bytes[p]) for p in positions)[residual_step]
+                    Array(Value.cast(self.residual.bytes[p]) for p in positions)[residual_index]
                 ),
             ]
             m.d.comb += [
@@ -119,15 +126,27 @@ class PostProcess(wiring.Component):
                 Value.cast(slot.biases).eq(biases),
                 Value.cast(slot.multipliers).eq(multipliers),
                 Value.cast(slot.residual).eq(residual),
-                slot.raw.eq(raw),
                 slot.byte.eq(slot_byte),
                 *(getattr(slot, name).eq(value) for name, value in settings.items()),
             ]
+            if one_by_one(config):
+                m.d.sync += Value.cast(self.beat.bytes).eq(Value.cast(slot.bytes))
+                continue
             for at, p in enumerate(positions):
                 with m.If(taken & (step_out == at)):
                     m.d.sync += Value.cast(self.beat.bytes[p]).eq(Value.cast(slot.bytes))
         self._announce(m, raw, byte, ends)
         return m
+
+    def _residual_index(self, m: Module, step: Value) -> Value:
+        """Return which of its residual's bytes a slot takes: by position, or by its bank."""
+        wait = self._RESIDUAL_AFTER - 1
+        if not one_by_one(self._config):
+            return delayed(m, step, wait, name="residual_step")
+        banks = [self.cfg[f"lane{i}_residual_bank"] for i in range(self._config.pixels)]
+        bank = Signal(range(self._config.pixels), name="residual_bank", reset_less=True)
+        m.d.sync += bank.eq(Array(banks)[delayed(m, step, wait - 1, name="residual_step")])
+        return bank
 
     def _sequence(self, m: Module, raw: Signal) -> tuple[Signal, Signal, Signal, Signal]:
         """Return (take, step, byte, ends): which positions are taken now, for which byte.
@@ -182,22 +201,35 @@ class PostProcess(wiring.Component):
         return Cat(view.bias for view in seen), Value.cast(late)
 
     def _settings(self, m: Module, raw: Signal) -> dict[str, Value]:
-        """Return what lanes are told for a layer; a raw byte meets no zero point and no range."""
+        """Return what lanes are told for a layer, a cycle after it.
+
+        A raw byte meets no zero point and no range. Without a residual the byte goes through.
+        """
         cfg = self.cfg
-        low, high = Signal(signed(8), name="low"), Signal(signed(8), name="high")
-        m.d.comb += [low.eq(Mux(raw, -128, cfg.low)), high.eq(Mux(raw, 127, cfg.high))]
-        factor_y, factor_r = (Signal(16, name=n, reset_less=True) for n in ("factor_y", "factor_r"))
-        m.d.sync += [
-            factor_y.eq(Mux(cfg.residual, 1 << cfg.shift_y, 1)),
-            factor_r.eq(Mux(cfg.residual, 1 << cfg.shift_r, 0)),
-        ]
-        return {
-            "zero_point_low": cfg.out_unsigned & ~raw, "low": low, "high": high,
-            "enable": cfg.residual, "y_unsigned": cfg.out_unsigned,
-            "r_unsigned": cfg.residual_unsigned, "factor_y": factor_y, "factor_r": factor_r,
-            "shift_out": cfg.shift_out, "sum_zero_point_low": cfg.sum_unsigned,
-            "sum_low": cfg.sum_low, "sum_high": cfg.sum_high,
-        }  # fmt: skip
+        rescaled = range_settings(cfg.out_unsigned & ~raw, cfg.low, cfg.high)
+        total = range_settings(
+            cfg.sum_unsigned & cfg.residual,
+            Mux(cfg.residual, cfg.sum_low, -128),
+            Mux(cfg.residual, cfg.sum_high, 127),
+        )
+        told = {
+            "raw": raw,
+            "zero_point_low": rescaled["zero_point_low"],
+            "lowest": Mux(raw, -256, rescaled["lowest"]),
+            "highest": Mux(raw, 255, rescaled["highest"]),
+            "y_unsigned": cfg.out_unsigned & cfg.residual,
+            "r_unsigned": cfg.residual_unsigned & cfg.residual,
+            "factor_y": Mux(cfg.residual, 1 << cfg.shift_y, 1),
+            "factor_r": Mux(cfg.residual, 1 << cfg.shift_r, 0),
+            "shift_out": Mux(cfg.residual, cfg.shift_out, 0),
+            **{f"sum_{name}": value for name, value in total.items()},
+        }
+        settings = {}
+        for name, value in told.items():
+            shape = LAYER_SETTINGS[name].shape
+            settings[name] = Signal(shape, name=name, reset_less=True)
+            m.d.sync += settings[name].eq(value)
+        return settings
 
     def _announce(self, m: Module, raw: Signal, byte: Signal, ends: Signal) -> None:
         """Say when a beat is there, and `LOOKAHEAD` cycles before; when a block is used up."""

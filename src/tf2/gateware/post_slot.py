@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Cat, Module, Signal, Value, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,7 +25,7 @@ class PostSlot(wiring.Component):
     """Add the bias to N sums and make bytes of them: `PostLane`, N times.
 
     Raw, byte k of each int32 comes out unchanged, provided that the settings say multiplier 1,
-    shift 0, no zero point, no residual and no range.
+    shift 0, no zero point, no residual and no range; else k is 0.
 
     Latency `LATENCY` cycles; initiation interval 1; nothing stalls.
 
@@ -33,8 +33,8 @@ class PostSlot(wiring.Component):
         outputs: N.
 
     Members: sums, biases In: N x signed(32); multipliers In: N x `MULTIPLIERS`, and byte In: k, a
-    cycle after the sums; residual In: N bytes, `RESIDUAL_AFTER` cycles after; raw and
-    `LAYER_SETTINGS` In: constant while values are under way; bytes Out.
+    cycle after the sums; residual In: N bytes, `RESIDUAL_AFTER` cycles after; `LAYER_SETTINGS` In:
+    constant while values are under way; bytes Out.
     """
 
     RESIDUAL_AFTER = 1 + PostLane.RESIDUAL_AFTER
@@ -46,7 +46,7 @@ class PostSlot(wiring.Component):
         sums = data.ArrayLayout(signed(32), outputs)
         super().__init__({
             "sums": In(sums), "biases": In(sums),
-            "multipliers": In(data.ArrayLayout(MULTIPLIERS, outputs)), "raw": In(1), "byte": In(2),
+            "multipliers": In(data.ArrayLayout(MULTIPLIERS, outputs)), "byte": In(2),
             "residual": In(bytes_), **LAYER_SETTINGS, "bytes": Out(bytes_),
         })  # fmt: skip
 
@@ -58,10 +58,8 @@ class PostSlot(wiring.Component):
             acc = Signal(signed(32), name=f"acc_{n}", reset_less=True)
             m.d.sync += acc.eq(self.sums[n] + self.biases[n])
             # cycle 1: into the lane
-            raw_byte = Signal(signed(8), name=f"raw_byte_{n}")
             m.d.comb += [
-                raw_byte.eq(acc.as_unsigned().word_select(self.byte, 8)),
-                lane.acc.eq(Mux(self.raw, raw_byte, acc)),
+                lane.acc.eq(Cat(acc.as_unsigned().word_select(self.byte, 8), acc[8:])),
                 lane.residual.eq(self.residual[n]),
                 *(getattr(lane, name).eq(self.multipliers[n][name]) for name, _ in MULTIPLIERS),
                 *(getattr(lane, name).eq(getattr(self, name)) for name in LAYER_SETTINGS),

@@ -14,10 +14,11 @@ from tf2.gateware.signatures import layer_layout, row_bits
 from tf2.isa.encoding import BANK, SIZE
 
 AT = data.StructLayout({
-    "inside": 1, "emit": 1, "columns": 2, "rows": 2, "segment": 4,
+    "inside": 1, "emit": 1, "columns": 2, "rows": 2, "above": 1, "top": 1, "segment": 4,
 })  # fmt: skip
 """Of a lane: position within the layer's map; an output is emitted there; taps of a max pooling's
-window beyond the first (0..2 columns, rows); raster row less that of lane 0."""
+window beyond the first (0..2 columns, rows); whether those one and two rows up are among them and
+within the map, where an output is emitted; raster row less that of lane 0."""
 
 
 class RasterWalk(wiring.Component):
@@ -119,11 +120,22 @@ class RasterWalk(wiring.Component):
             size = cfg.pool_size - is_clipped
             taps.append(Mux((size >= 3) & (c >= 2), 2, (size >= 2) & (c >= 1)))
         valid = self._lane(i, "valid")
+        column_inside, row_inside, above_inside, top_inside = (
+            Signal(name=f"{n}_inside_{i}") for n in ("column", "row", "above", "top")
+        )
+        m.d.comb += [  # windows hang over by two rows at most
+            column_inside.eq(valid & (x < cfg.width)),
+            row_inside.eq(y < cfg.height),
+            above_inside.eq(row_inside | (y == cfg.height)),
+            top_inside.eq(above_inside | (y == cfg.height + 1)),
+        ]
         m.d.sync += [
-            at.inside.eq(valid & (x < cfg.width) & (y < cfg.height)),
+            at.inside.eq(column_inside & row_inside),
             at.emit.eq(valid & (y < cfg.raster_height) & emits[0] & emits[1]),
             at.columns.eq(taps[0]),
             at.rows.eq(taps[1]),
+            at.above.eq(column_inside & above_inside & taps[1].any()),
+            at.top.eq(column_inside & top_inside & taps[1][1]),
         ]
 
     def _address(self, m: Module, i: int, over: Value, move: Signal, restart: Signal) -> None:

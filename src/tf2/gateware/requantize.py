@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tf2.gateware.round_clip import MAX_SHIFT, RoundClip
+from tf2.gateware.round_clip import MAX_SHIFT, RANGE, RoundClip
 
 MULTIPLIERS = {
     "multiplier": In(8),
@@ -18,22 +18,22 @@ MULTIPLIERS = {
 }
 """Members that come with an accumulator; the second pair is taken where it is below zero."""
 
-RANGE = {"zero_point_low": In(1), "low": In(signed(8)), "high": In(signed(8))}
-"""Members that are constant while values are under way: zero point -128 (else 0), and the range."""
-
 
 class Requantize(wiring.Component):
     """Give `numerics.fixed_point.rescale` of an accumulator, with a second pair below zero.
 
     Latency 6 cycles; initiation interval 1; nothing stalls.
 
-    Members: acc In: signed(32); `MULTIPLIERS` In; `RANGE` In; byte Out.
+    Members: acc In: signed(32); raw In: its low byte alone counts, as 0..255; `MULTIPLIERS` In;
+    `RANGE` In; byte Out.
     """
 
     LATENCY = 3 + RoundClip.LATENCY
 
     def __init__(self) -> None:
-        super().__init__({"acc": In(signed(32)), **MULTIPLIERS, **RANGE, "byte": Out(signed(8))})
+        super().__init__({
+            "acc": In(signed(32)), "raw": In(1), **MULTIPLIERS, **RANGE, "byte": Out(signed(8)),
+        })  # fmt: skip
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
@@ -48,6 +48,8 @@ class Requantize(wiring.Component):
             multiplier.eq(Mux(negative, self.negative_multiplier, self.multiplier)),
             shift.eq(Mux(negative, self.negative_shift, self.shift)),
         ]
+        with m.If(self.raw):
+            m.d.sync += acc[8:].eq(0)
         # cycle 1: two products, each within a DSP block of 18 bits; cycle 2: their sum
         half = 17
         low, high = (Signal(signed(bits), reset_less=True) for bits in (half + 9, 41 - half))
@@ -63,9 +65,7 @@ class Requantize(wiring.Component):
         m.d.comb += [
             round_clip.value.eq(product),
             round_clip.shift.eq(shift_2),
-            round_clip.zero_point_low.eq(self.zero_point_low),
-            round_clip.low.eq(self.low),
-            round_clip.high.eq(self.high),
+            *(getattr(round_clip, name).eq(getattr(self, name)) for name in RANGE),
             self.byte.eq(round_clip.byte),
         ]
         return m

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from tf2.gateware.requantize import RANGE
-from tf2.gateware.round_clip import RoundClip
+from tf2.gateware.round_clip import RANGE, RoundClip
 
 ADD_SETTINGS = {
-    "enable": In(1), "y_unsigned": In(1), "r_unsigned": In(1), "factor_y": In(16),
-    "factor_r": In(16), "shift_out": In(4),
+    "y_unsigned": In(1), "r_unsigned": In(1), "factor_y": In(16), "factor_r": In(16),
+    "shift_out": In(4),
 }  # fmt: skip
 """Members that are constant while values are under way, of `isa.Residual`; `*_unsigned`: the zero
-point is -128, else 0; `factor_*`: 2**shift, so that a DSP block shifts. Without `enable` y goes
-through unchanged if the factors are 1 and 0, whatever the others are."""
+point is -128, else 0; `factor_*`: 2**shift, so that a DSP block shifts. With factors 1 and 0, and
+neither zero points nor shift nor range, y goes through unchanged."""
 
 
 class ResidualAdd(wiring.Component):
@@ -47,8 +46,8 @@ class ResidualAdd(wiring.Component):
 
         def above_zero(byte: Signal, is_unsigned: Signal, name: str) -> Signal:
             value = Signal(signed(9), name=name)
-            moved = is_unsigned & self.enable  # by 128: the sign becomes bit 7
-            m.d.comb += value.eq(Cat(byte[:7], byte[7] ^ moved, byte[7] & ~moved))
+            # unsigned, it is moved by 128: the sign becomes bit 7
+            m.d.comb += value.eq(Cat(byte[:7], byte[7] ^ is_unsigned, byte[7] & ~is_unsigned))
             return value
 
         y = above_zero(self.y, self.y_unsigned, "y_value")
@@ -62,10 +61,8 @@ class ResidualAdd(wiring.Component):
         ]
         m.d.comb += [
             round_clip.value.eq(total),
-            round_clip.shift.eq(Mux(self.enable, self.shift_out, 0)),
-            round_clip.zero_point_low.eq(self.zero_point_low & self.enable),
-            round_clip.low.eq(Mux(self.enable, self.low, -128)),
-            round_clip.high.eq(Mux(self.enable, self.high, 127)),
+            round_clip.shift.eq(self.shift_out),
+            *(getattr(round_clip, name).eq(getattr(self, name)) for name in RANGE),
             self.byte.eq(round_clip.byte),
         ]
         return m

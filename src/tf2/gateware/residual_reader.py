@@ -18,6 +18,7 @@ from tf2.gateware.signatures import (
     ResidualPort,
     bytes_layout,
     layer_layout,
+    one_by_one,
     row_bits,
 )
 
@@ -73,7 +74,7 @@ class ResidualReader(wiring.Component):
             m.d.sync += asked_part.eq(part)
         answered_part = delayed(m, asked_part, FeatureBuffer.LATENCY, name="answered_part")
 
-        # After the memory: lanes from their banks, the part of the word.
+        # After the memory: lanes from their banks (or banks as they are), the part of the word.
         m.submodules.groups = groups = SyncFIFO(width=bytes_layout(config).size, depth=self.DEPTH)
         arrived = Signal()
         octets = Signal(bytes_layout(config), reset_less=True)
@@ -81,7 +82,7 @@ class ResidualReader(wiring.Component):
         size = 8 * config.outputs
         words = Array(self.buffer.response[b].as_value() for b in lanes)
         for i in lanes:
-            word = words[cfg[f"lane{i}_residual_bank"]]
+            word = words[i if one_by_one(config) else cfg[f"lane{i}_residual_bank"]]
             m.d.sync += octets[i].as_value().eq(word.word_select(answered_part, size))
         m.d.comb += [
             groups.w_en.eq(arrived),

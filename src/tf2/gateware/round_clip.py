@@ -10,8 +10,18 @@ from amaranth.lib.wiring import In, Out
 
 MAX_SHIFT = 17
 
+RANGE = {"zero_point_low": In(1), "lowest": In(signed(9)), "highest": In(signed(9))}
+"""Members that are constant while values are under way: the zero point is -128, else 0; the range
+of bytes before it is added (`range_settings`)."""
+
 KEPT = 9
 """Bits of the floor that matter: beyond -256..255 the range decides."""
+
+
+def range_settings(zero_point_low: Value, low: Value, high: Value) -> dict[str, Value]:
+    """Return what `RANGE` is told for bytes from low to high, the zero point included."""
+    offset = Mux(zero_point_low, 128, 0)
+    return {"zero_point_low": zero_point_low, "lowest": low + offset, "highest": high + offset}
 
 
 class RoundClip(wiring.Component):
@@ -25,9 +35,8 @@ class RoundClip(wiring.Component):
     Args:
         width: Bits of value.
 
-    Members: value In: signed(width); shift In: 0..17, with the value; zero_point_low In: the zero
-    point is -128, else 0; low, high In: bytes; these three are constant while values are under way;
-    byte Out.
+    Members: value In: signed(width); shift In: 0..17, with the value; `RANGE` In: constant while
+    values are under way; byte Out.
     """
 
     LATENCY = 3
@@ -36,9 +45,7 @@ class RoundClip(wiring.Component):
         super().__init__({
             "value": In(signed(width)),
             "shift": In(range(MAX_SHIFT + 1)),
-            "zero_point_low": In(1),
-            "low": In(signed(8)),
-            "high": In(signed(8)),
+            **RANGE,
             "byte": Out(signed(8)),
         })  # fmt: skip
 
@@ -54,11 +61,9 @@ class RoundClip(wiring.Component):
         inside = Mux(above.any(), Cat(~negative.replicate(KEPT - 1), negative), floor)
         rounded = Signal(signed(KEPT + 1), reset_less=True)
         m.d.sync += rounded.eq(inside.as_signed() + (half & (below.any() | floor[0])))
-        # cycle 2: the range moved by the zero point, then the zero point: it flips bit 7
-        offset = Mux(self.zero_point_low, 128, 0)
-        lowest, highest = Signal(signed(9)), Signal(signed(9))
-        m.d.comb += [lowest.eq(self.low + offset), highest.eq(self.high + offset)]
+        # cycle 2: the range, then the zero point: it flips bit 7
         clipped = Signal(signed(9))
+        lowest, highest = self.lowest, self.highest
         m.d.comb += clipped.eq(
             Mux(rounded < lowest, lowest, Mux(rounded > highest, highest, rounded))
         )

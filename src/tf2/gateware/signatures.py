@@ -17,6 +17,19 @@ from tf2.isa.encoding import BANK, SIZE, TRANSFER_FIELDS, Field, layer_fields
 FREE_DELAY = 4
 """Cycles from an issue that needs a filter word for the last time to its place being given back."""
 
+POSITION_FLAGS_AFTER = 2
+"""Cycles from the first position of a group to what is known of all of them (`raster.AT`), where
+positions come one by one: the time of `RasterWalk`."""
+
+
+def one_by_one(config: OverlayConfig) -> bool:
+    """Return whether pooling gets the positions of a group one a cycle, not all at once.
+
+    Then it needs one set of comparators. What is known of a group comes in time for its first
+    position if it takes as long as the positions.
+    """
+    return config.post_pixels == 1 and config.pixels == POSITION_FLAGS_AFTER + 1
+
 
 def layout_of(fields: tuple[Field, ...]) -> data.StructLayout:
     """Return instruction fields as a layout, the first at the lowest bit."""
@@ -228,7 +241,8 @@ class ResidualPort(Signature):
 
     Members: pop (from post-processing): the group at the head was taken; valid: the head is there
     (always, when post-processing needs it: `interval` leaves the port time); bytes: its P x N
-    bytes, lane by lane.
+    bytes, lane by lane; where positions come `one_by_one` bank by bank, so that one multiplexer
+    does: lane i's are in lane{i}_residual_bank.
     """
 
     def __init__(self, config: OverlayConfig) -> None:

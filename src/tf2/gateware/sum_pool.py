@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
 from tf2.gateware.channel_sum import ChannelSum
-from tf2.gateware.pipeline import delayed
+from tf2.gateware.pipeline import delayed, stages
 from tf2.gateware.requantize import Requantize
+from tf2.gateware.round_clip import range_settings
 from tf2.gateware.shared_module import add_shared
-from tf2.gateware.signatures import bytes_layout, layer_layout
+from tf2.gateware.signatures import bytes_layout, layer_layout, one_by_one
 
 
 class SumPool(wiring.Component):
@@ -27,15 +28,18 @@ class SumPool(wiring.Component):
 
     Members: cfg In: fields of the layer, constant while its groups are under way; valid, bytes,
     group_first, group_last In; inside In: P bits, which positions count; beat Out; byte Out: k of a
-    raw int32, else 0; total Out: N bytes with the beat; last Out: the last beat of the sum.
+    raw int32, else 0; total Out: N bytes with the beat; last Out: the last beat of the sum. Where
+    positions come `one_by_one`, bytes are the N of one position, the last with `valid`, and inside
+    keeps its value as long as they take.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
+        octets = bytes_layout(config)
         super().__init__({
             "cfg": In(layer_layout(config)),
             "valid": In(1),
-            "bytes": In(bytes_layout(config)),
+            "bytes": In(octets.elem_shape if one_by_one(config) else octets),
             "inside": In(config.pixels),
             "group_first": In(1),
             "group_last": In(1),
@@ -56,21 +60,33 @@ class SumPool(wiring.Component):
         config = self._config
         ended = self.valid & self.group_last
         done = delayed(m, ended, ChannelSum.latency(config.pixels), reset=True, name="done")
+        valid, first, inside, octets = self._terms(m)
         sums = []
         for n in range(config.outputs):
             channel = add_shared(
-                m, f"channel_{n}", "channel_sum", lambda: ChannelSum(config.pixels), platform
+                m, f"channel_{n}", "channel_sum", lambda: ChannelSum(len(inside)), platform
             )
             m.d.comb += [
-                channel.valid.eq(self.valid),
-                channel.first.eq(self.group_first),
-                channel.inside.eq(self.inside),
+                channel.valid.eq(valid),
+                channel.first.eq(first),
+                channel.inside.eq(inside),
                 channel.bias.eq(self.cfg.sum_bias),
-                *(channel.bytes[p].eq(self.bytes[p][n]) for p in range(config.pixels)),
+                *(channel.bytes[p].eq(octets[p][n]) for p in range(len(inside))),
             ]
             sums.append(channel.sum)
         self._hand_out(m, Cat(sums), done)
         return m
+
+    def _terms(self, m: Module) -> tuple[Value, Value, Value, list[Any]]:
+        """Return (valid, first, inside, bytes) as `ChannelSum` gets them."""
+        pixels = self._config.pixels
+        if not one_by_one(self._config):
+            lanes = [self.bytes[p] for p in range(pixels)]
+            return self.valid, self.group_first, self.inside, lanes
+        octets = delayed(m, self.bytes, pixels - 1, name="octets")
+        here = stages(m, self.valid, pixels - 1, reset=True, name="here")
+        inside = Cat(here) & self.inside
+        return Cat(here).any(), self.valid & self.group_first, inside.any(), [octets]
 
     def _hand_out(self, m: Module, sums: Value, done: Signal) -> None:
         """Take the sums into a shift register, and from there out, byte by byte."""
@@ -95,9 +111,10 @@ class SumPool(wiring.Component):
             requantize.negative_multiplier.eq(cfg.sum_multiplier),
             requantize.shift.eq(cfg.sum_shift),
             requantize.negative_shift.eq(cfg.sum_shift),
-            requantize.zero_point_low.eq(cfg.sum_out_unsigned),
-            requantize.low.eq(-128),
-            requantize.high.eq(127),
+            *(
+                getattr(requantize, name).eq(value)
+                for name, value in range_settings(cfg.sum_out_unsigned, C(-128), C(127)).items()
+            ),
         ]
         rescaled = Signal(8 * n, reset_less=True)
         came = delayed(m, going != 0, Requantize.LATENCY, reset=True, name="came")
