@@ -13,10 +13,11 @@ from tf2.arch import OverlayConfig
 from tf2.compiler import ArraySegment, CompiledModel, compile_graph
 from tf2.engines.array_engines import overlay_config
 from tf2.engines.target import target_of
-from tf2.errors import EngineError
+from tf2.errors import DoesNotFitError, EngineError, ProgramError
 from tf2.flow.lane_losses import LaneCycles, lane_cycles
 from tf2.isa import Layer, Load, Store
 from tf2.isa.timing import issue_cycles
+from tf2.isa.verify import verify
 from tf2.model_file import CompressedModel
 from tf2.sim.cycle_model import estimate_run
 from tf2.sim.device import Counters, RunReport
@@ -101,7 +102,14 @@ def compile_model(model: ModelLike, overlay: str | OverlayConfig) -> CompiledMod
     target = target_of(model, None)
     if target.compressed is None:
         raise EngineError(f"{target.name} is not compressed: make a .tf2 file by tf2 compress")
-    return compile_graph(target.compressed.graph, overlay_config(overlay))
+    config = overlay_config(overlay)
+    compiled = compile_graph(target.compressed.graph, config)
+    for segment in compiled.arrays:  # limits that the compiler does not look at: line buffers
+        try:
+            verify(segment.program)
+        except ProgramError as error:
+            raise DoesNotFitError(f"{error}; use a larger overlay than {config.name!r}") from error
+    return compiled
 
 
 def estimate(
