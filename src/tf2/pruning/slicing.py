@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from tf2.ir import Graph, Node, TensorType, verify
-from tf2.pruning.coupling import MEETING, Coupling, Ids, channel_span, fits_channels, positions
+from tf2.pruning.coupling import Coupling, positions
+from tf2.pruning.elements import Ids
+from tf2.pruning.rules import MEETING, channel_span, fits_channels
 
 
 def without_classes(coupling: Coupling, kept: np.ndarray) -> Graph:
