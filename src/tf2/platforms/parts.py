@@ -86,7 +86,8 @@ def _ecp5(
 PARTS: dict[str, Part] = {
     part.name: part
     for part in (
-        # Ref: Lattice FPGA-DS-02012 "ECP5 and ECP5-5G family", table 1.1; LUTs as nextpnr counts.
+        # Ref: what nextpnr-ecp5 counts of each (TRELLIS_COMB, DP16KD, MULT18X18D); Lattice
+        # FPGA-DS-02012 "ECP5 and ECP5-5G Family" rounds the LUTs.
         _ecp5("ecp5-25k", "LFE5U-25F", luts=24_288, block_rams=56, dsps=28, nextpnr="--25k",
               packages=("CABGA381", "CABGA256", "CSFBGA285")),
         _ecp5("ecp5-45k", "LFE5U-45F", luts=43_848, block_rams=108, dsps=72, nextpnr="--45k",
@@ -95,21 +96,24 @@ PARTS: dict[str, Part] = {
               packages=("CABGA381", "CSFBGA285", "CABGA554", "CABGA756")),
         _ecp5("ecp5-um5g-85k", "LFE5UM5G-85F", luts=83_640, block_rams=208, dsps=156,
               nextpnr="--um5g-85k", grades=("8",), packages=("CABGA554", "CABGA381", "CABGA756")),
-        # Ref: Intel Arria 10 device overview (A10-OVERVIEW), GX 1150. The original's board, the
-        # Inspur F10A, is of this class.
+        # Ref: Intel 683461 "Arria 10 Core Fabric and General Purpose I/Os Handbook", table of DSP
+        # blocks; ALMs, registers and M20K as of the GT 1150, which is the same die, in Intel 683434.
+        # The original's board, the Inspur F10A, is of this class.
         Part(name="arria10-gx1150", family="intel", device="10AX115N2F40E2LG", luts=427_200,
              lut_kind="ALM", flip_flops=1_708_800, block_rams=2_713, block_ram_bits=20 * 1024,
              block_ram_width=40, dsps=1_518, dsp_kind="DSP (two 18x19)", ddr_bytes=64),
-        # Ref: Intel Agilex 7 F-series product table, AGF 014.
+        # Ref: Intel Agilex 7 F-series product table, AGF 014; ALMs, M20K and DSP blocks agree with
+        # what users quote from Quartus' reports for AGFB014R24B. Four registers an ALM.
         Part(name="agilex-agf014", family="intel", device="AGFB014R24B2E2V", luts=487_200,
              lut_kind="ALM", flip_flops=1_948_800, block_rams=7_110, block_ram_bits=20 * 1024,
              block_ram_width=40, dsps=4_510, dsp_kind="DSP (two 18x19)", ddr_bytes=64),
-        # Ref: AMD DS987 "Kria K26 SOM" (Zynq UltraScale+ ZU5EV), DS891. Block RAM as blocks of
-        # 36 kbit, each also two of 18.
+        # Ref: AMD DS987 "Kria K26 SOM Data Sheet" (the FPGA is a Zynq UltraScale+ ZU5EV). Two
+        # registers a LUT. Block RAM as blocks of 36 kbit, each also two of 18.
         Part(name="kv260", family="xcup", device="xck26-sfvc784-2LV-c", luts=117_120,
              lut_kind="LUT6", flip_flops=234_240, block_rams=144, block_ram_bits=36 * 1024,
              block_ram_width=72, ultra_rams=64, dsps=1_248, dsp_kind="DSP48E2", ddr_bytes=16),
-        # Ref: AMD DS962 "Alveo U200 and U250"; of the whole chip, the shell's share included.
+        # Ref: AMD DS962 "Alveo U200 and U250": the whole XCU250 (a VU13P); the shell that comes
+        # with the card takes its share of it.
         Part(name="alveo-u250", family="xcup", device="xcu250-figd2104-2L-e", luts=1_728_000,
              lut_kind="LUT6", flip_flops=3_456_000, block_rams=2_688, block_ram_bits=36 * 1024,
              block_ram_width=72, ultra_rams=1_280, dsps=12_288, dsp_kind="DSP48E2",
