@@ -59,9 +59,10 @@ def test_channels_go_and_the_result_compresses(work):
     assert read_model("small.tf2").graph.constants
 
 
-@pytest.mark.parametrize("method", ["random", "magnitude"])
-def test_single_weights_go_and_the_report_is_json(work, method):
-    (work / "recipe.json").write_text(json.dumps({"pruning": {"measure": "params"}}))
+@pytest.mark.parametrize(("method", "normalize"), [("random", True), ("magnitude", False)])
+def test_single_weights_go_and_the_report_is_json(work, method, normalize):
+    recipe = {"pruning": {"measure": "params", "normalize": normalize}}
+    (work / "recipe.json").write_text(json.dumps(recipe))
     code, out, error = tf2(
         "prune", "colors.onnx", *DATA, "--recipe", "recipe.json", "--method", method, "--target",
         "params=0.93", "--json",
@@ -147,3 +148,36 @@ def test_data_without_labels_is_refused(work):
     code, out, error = tf2("prune", "colors.onnx", "--train", "x.npy")
     assert (code, out) == (1, "")
     assert "label" in error
+
+
+def test_a_checkpoint_of_another_pruning_is_refused(work, monkeypatch):
+    from tf2.training import loop
+
+    original = loop.Trainer._batch
+
+    def stopped(self, *args):
+        self._stop = True
+        return original(self, *args)
+
+    command = ("prune", "colors.onnx", *DATA, "--round-to", "1", "-o", "small.onnx")
+    monkeypatch.setattr(loop.Trainer, "_batch", stopped)
+    assert tf2(*command, "--target", "flops=0.7")[0] == 130
+    monkeypatch.setattr(loop.Trainer, "_batch", original)
+    code, out, error = tf2(*command, "--target", "flops=0.8", "--resume")
+    assert (code, out) == (1, "")
+    assert "belongs to another training: its pruning settings differs" in error
+
+
+def test_a_full_disk_is_said_and_the_training_is_not_lost(work, monkeypatch):
+    def full(_path):
+        raise OSError(28, "No space left on device")
+
+    command = ("prune", "colors.onnx", *DATA, "--target", "flops=0.7", "--round-to", "1")
+    monkeypatch.setattr("tf2.flow.pruning.atomic_write", full)
+    code, out, error = tf2(*command, "-o", "small.onnx")
+    assert (code, out) == (1, "")
+    assert "small.onnx cannot be written: No space left on device" in error
+    monkeypatch.undo()
+    monkeypatch.chdir(work)
+    code, _, error = tf2(*command, "--resume", "-o", "small.onnx")
+    assert code == 0, error

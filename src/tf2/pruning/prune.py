@@ -93,14 +93,15 @@ def prune_weights(
     """
     share = _share_of_layers(graph, settings)
     adding = train.steps(plain(training, settings.epochs)) if settings.epochs else 0
+    trained, how = _normalized(graph, settings, training, train)
     trainer = train(
-        started(graph, graph),
-        plain(training, settings.epochs + epochs_after(training)),
+        started(trained, graph),
+        plain(how, settings.epochs + epochs_after(training)),
         lambda module: WeightMasks(module, settings, target=share, steps=adding),
         stage="",
         belongs_to={"pruning settings": settings.model_dump_json()},
     )
-    return trainer.module.to_graph()
+    return canonicalize(trainer.module.to_graph()).graph
 
 
 def _share_of_layers(graph: Graph, settings: PruningSettings) -> float:
@@ -154,16 +155,25 @@ def prune_channels(
     module, kept = _chosen(graph, selection, settings, training, train)
     smaller = without_classes(replace(coupling, graph=module.to_graph()), kept)
     _check_same(module, smaller, settings.seed)
-    how = plain(training, epochs_after(training))
-    belongs_to = {"pruned network": digest(smaller)}
-    if settings.normalize:
-        smaller = with_batch_norm(smaller, [train.inputs(NORMALIZED_BY, settings.seed)])
-        how = how.changed(batch_norm="train")
-        belongs_to["normalized"] = "yes"
+    trained, how = _normalized(smaller, settings, training, train)
     trainer = train(
-        started(smaller, graph), how, lambda _: Free(), stage="smaller", belongs_to=belongs_to
+        started(trained, graph),
+        plain(how, epochs_after(training)),
+        lambda _: Free(),
+        stage="smaller",
+        belongs_to={"pruned network": digest(smaller), "normalized": str(settings.normalize)},
     )
     return canonicalize(trainer.module.to_graph()).graph
+
+
+def _normalized(
+    graph: Graph, settings: PruningSettings, training: TrainingSettings, train: Train
+) -> tuple[Graph, TrainingSettings]:
+    """Return the network and how it is trained, with normalization where the settings want it."""
+    if not settings.normalize:
+        return graph, training
+    inputs = train.inputs(NORMALIZED_BY, settings.seed)
+    return with_batch_norm(graph, [inputs]), training.changed(batch_norm="train")
 
 
 def _chosen(

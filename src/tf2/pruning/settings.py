@@ -33,8 +33,10 @@ class PruningSettings(BaseModel):
             single weights are made zero.
         round_to: Channels stay a multiple of this; 0: of what the overlay computes at once, for
             a target in cycles, and of 8 else. Narrower layers go to powers of two below it.
-        normalize: Train the smaller network with a batch normalization behind each convolution,
-            which is folded into the weights at the end; it bears larger learning rates.
+        normalize: Train with a batch normalization behind each convolution, which is folded into
+            the weights at the end: larger learning rates are borne. Single weights are then
+            compared (magnitude) with those of their output channel at one length. Channels are
+            chosen without it.
         seed: Of random choices.
     """
 
