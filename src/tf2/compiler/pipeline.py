@@ -17,12 +17,13 @@ from tf2.compiler.compiled import (
     NodeReport,
     Segment,
 )
+from tf2.compiler.fit import make_plan
 from tf2.compiler.fuse import fuse
 from tf2.compiler.legalize import legalize
 from tf2.compiler.ops import ArrayGraph, Conv, SumPart
 from tf2.compiler.pack_first import PackedInput, pack_first
 from tf2.compiler.partition import Parts, split_graph
-from tf2.compiler.plan import Plan, make_plan
+from tf2.compiler.plan import Plan
 from tf2.compiler.schedule import Schedule, schedule
 from tf2.compiler.slots import give_places
 from tf2.compiler.subsample import subsample
