@@ -50,7 +50,7 @@ def frames(monkeypatch):
 def test_what_is_chosen_fits_and_fills_the_part(frames, name):
     part = part_of(name)
     best, *smaller = overlays_for("m.tf2", part, progress=silent)
-    assert 0.5 * 0.85 * part.luts <= 8000 + 60 * best.lanes <= 0.85 * part.luts
+    assert 0.5 * 0.8 * part.luts <= 8000 + 60 * best.lanes <= 0.8 * part.luts
     blocks = 12 + best.feature_rows * best.row_bytes // 2048
     assert part.block_rams - best.row_bytes // 2 <= blocks <= part.block_rams
     lanes = [best.lanes, *(config.lanes for config in smaller)]
@@ -79,7 +79,7 @@ def test_a_board_leaves_less_and_sets_the_width_of_its_memory(frames):
     board = BOARDS["ulx3s-85f"]
     best = overlays_for("m.tf2", board.fpga, board, progress=silent)[0]
     assert best.lanes <= alone.lanes
-    assert 8000 + 60 * best.lanes + sizing.BOARD_LUTS <= 0.85 * board.fpga.luts
+    assert 8000 + 60 * best.lanes + sizing.BOARD_LUTS <= 0.8 * board.fpga.luts
 
 
 def test_overlays_on_which_the_network_does_not_run_are_passed_over(frames, monkeypatch):

@@ -21,6 +21,13 @@ NAMED: dict[str, OverlayConfig] = {
             name="ecp5-85k", outputs=16, pixels=3, inputs=16, feature_rows=5120,
             filter_words=512, post_pixels=1, pool_groups=64, ddr_bytes=8,
         ),
+        # As fast as 80 % of an Arria 10 GX1150 allows: 32 channels each way, so that rows of few
+        # positions fill 7 x 7 maps and the multiplexers between positions stay small. Both banks
+        # of DDR4 as one port: at 64 bytes a cycle GoogLeNet's first layer waits for its image.
+        OverlayConfig(
+            name="arria10-gx1150", outputs=32, pixels=9, inputs=32, feature_rows=8192,
+            filter_words=4096, post_pixels=3, pool_groups=64, ddr_bytes=128,
+        ),
         # Every path of the large ones, in a few seconds of simulation.
         OverlayConfig(
             name="test-small", outputs=4, pixels=3, inputs=8, feature_rows=2048,

@@ -97,11 +97,11 @@ PARTS: dict[str, Part] = {
         _ecp5("ecp5-um5g-85k", "LFE5UM5G-85F", luts=83_640, block_rams=208, dsps=156,
               nextpnr="--um5g-85k", grades=("8",), packages=("CABGA554", "CABGA381", "CABGA756")),
         # Ref: Intel 683461 "Arria 10 Core Fabric and General Purpose I/Os Handbook", table of DSP
-        # blocks; ALMs, registers and M20K as of the GT 1150, which is the same die, in Intel 683434.
-        # The original's board, the Inspur F10A, is of this class.
+        # blocks; ALMs, registers and M20K as Intel 683434 has them for the GT 1150, the same die.
+        # The original's board, the Inspur F10A, is of this class: two banks of DDR4.
         Part(name="arria10-gx1150", family="intel", device="10AX115N2F40E2LG", luts=427_200,
              lut_kind="ALM", flip_flops=1_708_800, block_rams=2_713, block_ram_bits=20 * 1024,
-             block_ram_width=40, dsps=1_518, dsp_kind="DSP (two 18x19)", ddr_bytes=64),
+             block_ram_width=40, dsps=1_518, dsp_kind="DSP (two 18x19)", ddr_bytes=128),
         # Ref: Intel Agilex 7 F-series product table, AGF 014; ALMs, M20K and DSP blocks agree with
         # what users quote from Quartus' reports for AGFB014R24B. Four registers an ALM.
         Part(name="agilex-agf014", family="intel", device="AGFB014R24B2E2V", luts=487_200,

@@ -34,7 +34,8 @@ _ECP5 = Surroundings(
 SURROUNDINGS: dict[str, Surroundings] = {
     "arria10-gx1150": Surroundings(
         clock_mhz=192.5, clock_source="what the original TF2 reached on this part",
-        ddr_bytes=64, ddr_source="two DDR4 channels, as the original's board has",
+        ddr_bytes=128,
+        ddr_source="two banks of DDR4 as on the original's board, 72 % of them at 2,133 MT/s",
     ),
     "agilex-agf014": Surroundings(
         clock_mhz=250, clock_source="assumed: Quartus was not run",
