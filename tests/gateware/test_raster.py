@@ -50,7 +50,7 @@ def test_lanes_stand_where_the_walk_says_at_the_declared_latencies(name, seed):
     rng, config = np.random.default_rng(seed), CONFIGS[name]
     kind = {"pool": "max"} if seed % 2 else {"pool": None}
     layer = random_layer(rng, config, full=seed % 4 != 3, **kind).layer
-    address_latency = 3 + seed % 4
+    address_latency = 4 + seed % 4
     record, times = walk_twice(rng, layer, config, address_latency)
     emit, position, y = output_positions(layer, config)
     index = np.arange(layer.groups)[:, None] * layer.lanes + np.arange(config.pixels)

@@ -94,14 +94,16 @@ class FeatureLoader(wiring.Component):
         noted = data.View(ROWS, asked.r_data)
         rows, word = self.row_write.rows, assembler.word
         index = Signal(ROW)
-        last, moves = Signal(), Signal()
+        last, moves, last_here = Signal(), Signal(), Signal()
+        # Rows of several beats are as far apart: what they are is known a cycle before they come.
+        m.d["sync" if config.row_beats > 1 else "comb"] += last.eq(last_here)
         m.d.comb += [
             rows.payload.row.eq((noted.base_row + index)[: row_bits(config)]),
             Value.cast(rows.payload.data).eq(word.payload),
             rows.valid.eq(word.valid),
             word.ready.eq(rows.ready),
             moves.eq(rows.valid & rows.ready),
-            last.eq(index == noted.rows - 1),
+            last_here.eq(index == noted.rows - 1),
             self.done.eq(moves & last),
             asked.r_en.eq(self.done),
         ]

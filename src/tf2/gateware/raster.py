@@ -29,7 +29,7 @@ class RasterWalk(wiring.Component):
 
     Args:
         config: Of the overlay.
-        address_latency: At least 3.
+        address_latency: At least 4.
 
     Members: cfg In: fields of the layer, constant while its groups are under way; advance In: the
     next group; first In: with advance, it is the first of the raster; at Out: P x `AT`; bank, row
@@ -39,9 +39,9 @@ class RasterWalk(wiring.Component):
     LATENCY = 2
 
     def __init__(self, config: OverlayConfig, *, address_latency: int) -> None:
-        assert address_latency >= 3
+        assert address_latency >= 4
         self._config = config
-        self._address_wait = address_latency - 3
+        self._address_wait = address_latency - 4
         p = config.pixels
         super().__init__({
             "cfg": In(layer_layout(config)),
@@ -55,8 +55,8 @@ class RasterWalk(wiring.Component):
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
         wait = self._address_wait
-        move = delayed(m, self.advance, 2 + wait, reset=True, name="move")
-        restart = delayed(m, self.first, 2 + wait, name="restart")
+        move = delayed(m, self.advance, 3 + wait, reset=True, name="move")
+        restart = delayed(m, self.first, 3 + wait, name="restart")
         lane_0_row = Signal(4)
         for i in range(self._config.pixels):
             x, y, over = self._position(m, i)
@@ -139,8 +139,8 @@ class RasterWalk(wiring.Component):
         ]
 
     def _address(self, m: Module, i: int, over: Value, move: Signal, restart: Signal) -> None:
-        """Add this group's step to the address: first the step, then the sum, a cycle each."""
-        wraps, over_x, over_y = over[0], over[1], over[2]
+        """Add this group's step to the address: two sums for the step, then its own."""
+        over_x, over_y, wraps = over[1], over[2], delayed(m, over[0], 1, name=f"wraps_{i}")
         cfg = self.cfg
         base = (
             Mux(wraps, cfg.out_1_bank, cfg.out_0_bank),
@@ -148,7 +148,7 @@ class RasterWalk(wiring.Component):
         )
         column = (Mux(over_x, cfg.out_dx_bank, 0), Mux(over_x, cfg.out_dx_row, 0))
         row = (Mux(over_y, cfg.out_dy_bank, 0), Mux(over_y, cfg.out_dy_row, 0))
-        bank, line = self._plus(m, f"step_xy_{i}", column, row)
+        bank, line = (delayed(m, v, 1) for v in self._plus(m, f"step_xy_{i}", column, row))
         step = self._plus(m, f"step_{i}", base, (bank, line))
         step_bank = Signal(BANK, name=f"step_bank_{i}", reset_less=True)
         step_row = Signal(row_bits(self._config), name=f"step_row_{i}", reset_less=True)
