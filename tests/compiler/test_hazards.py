@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
 from isa.overlay_layers import random_layer
 from tf2.arch import named_config
-from tf2.compiler.hazards import Draft, with_waits
-from tf2.isa import End, Load, Store
+from tf2.compiler.hazards import Draft, with_starts, with_waits
+from tf2.isa import End, Layer, Load, Store
+from tf2.isa.overlap import late_start, least_start
 
 
 def load(row: int, rows: int, address: int = 0) -> Draft:
@@ -58,3 +60,20 @@ def test_a_store_waits_for_its_layer_and_the_rows_wait_for_the_store():
 def test_a_load_waits_for_the_store_of_what_it_reads_in_ddr():
     drafts = [layer((0, 4), (20, 24)), store(20, 4, address=64), load(40, 4, address=66)]
     assert with_waits(drafts)[2].wait_stores == 1
+
+
+def test_layers_begin_as_soon_as_they_may_and_the_first_behind_none():
+    config = named_config("test-small")
+    rng = np.random.default_rng(1)
+    drafts = [layer((0, 4), (20, 24)), store(20, 4)] + [
+        Draft(instruction=random_layer(rng, config, rows=40).layer) for _ in range(8)
+    ]
+    instructions = with_starts(with_waits(drafts), config)
+    layers = [i for i in instructions if isinstance(i, Layer)]
+    assert [type(i) for i in instructions] == [*(type(d.instruction) for d in drafts), End]
+    assert layers[0].start_after == 0
+    for before, after in pairwise(layers):
+        start = least_start(before, after, config)
+        assert after.start_after == (start if start <= late_start(before, config) else 0)
+    assert any(i.start_after for i in layers)
+    assert with_starts(instructions, config) == instructions

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,17 +10,19 @@ from layer_bench import CONFIGS, content, fill, layer_bits
 
 from isa.overlay_layers import LayerCase, random_features, random_layer
 from tf2.arch import NAMED
+from tf2.compiler.hazards import with_starts
 from tf2.gateware.array_core import ArrayCore
 from tf2.gateware.feature_buffer import FeatureBuffer
 from tf2.gateware.feature_read import FeatureRead
 from tf2.gateware.feature_writer import FeatureWriter
 from tf2.gateware.finish import Finish
 from tf2.gateware.pe import PE
-from tf2.gateware.post_process import PostProcess
+from tf2.gateware.post_process import LOOKAHEAD, PostProcess
 from tf2.gateware.scheduler import Scheduler
 from tf2.isa import InputMap, Kernel, Layer, OutputMap
 from tf2.isa.filters import block_bytes
-from tf2.isa.timing import layer_cycles
+from tf2.isa.overlap import late_start
+from tf2.isa.timing import READ_TAKEN, TELL, announce_cycles, layer_cycles, sum_cycles
 from tf2.sim.functional import FunctionalOverlay
 
 
@@ -77,34 +80,44 @@ class Filters:
 
 
 def run_layers(rng, config, cases, *, rate, traffic):
-    """Run layers on the core and on the functional overlay; compare memories after each."""
+    """Run layers on the core and on the functional overlay; compare memories after each.
+
+    Return the cycles from the end of a layer to the end of the next.
+    """
     features = random_features(rng, config)
     stream = b"".join(case.filters for case in cases)
     oracle = FunctionalOverlay(config, np.frombuffer(stream, np.uint8).copy(), 0)
     oracle.features[:] = features
     dut = ArrayCore(config)
     loader = Filters(config, cases, rate, rng)
-    cycles = []
+    ends = []
+    now = 0
 
     async def bench(ctx):
+        nonlocal now
         fill(ctx, dut.buffer, features)
-        for number, case in enumerate(cases):
+        compare_at = None
+        while len(ends) < len(cases) or compare_at is not None:
+            if ctx.get(dut.layer_done):
+                ends.append(now)
+                compare_at = now + FeatureBuffer.LATENCY  # the last write is under way
+            if now == compare_at:
+                compare_at, case = None, cases[len(ends) - 1]
+                oracle.execute(case.layer)
+                different = content(ctx, dut.buffer, features.shape) != oracle.features
+                assert not different.any(), (
+                    f"layer {len(ends) - 1}, first (row, bank, byte) of {different.sum()}: "
+                    f"{np.argwhere(different)[0]}; {case.layer}"
+                )
+            now += 1
+            await ctx.tick()
+
+    async def layers(ctx):
+        for case in cases:
             ctx.set(dut.layers.payload.as_value(), layer_bits(case.layer, config))
             ctx.set(dut.layers.valid, 1)
             await ctx.tick().until(dut.layers.ready)
             ctx.set(dut.layers.valid, 0)
-            count = 1 + Scheduler.TAKE_LATENCY
-            while not ctx.get(dut.layer_done):
-                count += 1
-                await ctx.tick()
-            cycles.append(count)
-            await ctx.tick().repeat(FeatureBuffer.LATENCY)  # the last write is under way
-            oracle.execute(case.layer)
-            different = content(ctx, dut.buffer, features.shape) != oracle.features
-            assert not different.any(), (
-                f"layer {number}, first (row, bank, byte) of {different.sum()}: "
-                f"{np.argwhere(different)[0]}; {case.layer}"
-            )
 
     async def loads(ctx):
         await loader.run(ctx, dut)
@@ -116,16 +129,35 @@ def run_layers(rng, config, cases, *, rate, traffic):
             ctx.set(dut.row_read.request.payload, int(rng.integers(config.feature_rows)))
             await ctx.tick()
 
-    run_benches(dut, bench, deadline_cycles=40000, background=(loads, stores))
-    return cycles
+    run_benches(dut, bench, deadline_cycles=40000, background=(layers, loads, stores))
+    return np.diff(ends)
 
 
-@pytest.mark.parametrize(("name", "rate"), [("small", 1.0), ("five pixels", 0.3)])
-def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, rate):
+def overlapping(cases, config):
+    """Let each layer begin as soon as it may."""
+    layers = with_starts([case.layer for case in cases], config)
+    return [replace(case, layer=layer) for case, layer in zip(cases, layers, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "rate", "overlaps"),
+    [("small", 1.0, False), ("small", 1.0, True), ("five pixels", 0.3, True)],
+)
+def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, rate, overlaps):
     config = CONFIGS[name]
     cases = [random_layer(rng, config, max_cycles=120, full=i != 0) for i in range(3)]
     cases.append(random_layer(rng, config, max_cycles=120, residual=True, pool=None))
+    cases = overlapping(cases, config) if overlaps else cases
     run_layers(rng, config, cases, rate=rate, traffic=rate < 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("rate", [1.0, 0.3])
+def test_layers_that_read_what_was_just_written_may_begin_before_it_all_is(rng, name, rate):
+    config = CONFIGS[name]
+    cases = [random_layer(rng, config, max_cycles=100, rows=60) for _ in range(12)]
+    run_layers(rng, config, overlapping(cases, config), rate=rate, traffic=rate < 1)
 
 
 @pytest.mark.slow
@@ -134,7 +166,7 @@ def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, 
 def test_many_random_layers_leave_these_bytes_on_every_shape(rng, name, rate, traffic):
     config = CONFIGS[name]
     cases = [random_layer(rng, config, max_cycles=200, full=i % 4 != 0) for i in range(8)]
-    run_layers(rng, config, cases, rate=rate, traffic=traffic)
+    run_layers(rng, config, overlapping(cases, config), rate=rate, traffic=traffic)
 
 
 @pytest.mark.parametrize("config", NAMED.values(), ids=NAMED)
@@ -148,20 +180,43 @@ def test_isa_timing_counts_the_stages_of_the_units(config):
     )  # fmt: skip
     begin = Scheduler.TAKE_LATENCY + Scheduler.START_LATENCY
     assert layer_cycles(layer, config) == begin + plain
+    assert sum_cycles(config) == multiply
+    assert announce_cycles(config) == multiply + PostProcess.latency(config) - LOOKAHEAD
+    assert (TELL, READ_TAKEN) == (FeatureRead.CFG_AFTER + 2, FeatureRead.CFG_AFTER)
+
+
+KINDS = [
+    {"pool": None, "raw": False},
+    {"pool": None, "raw": True},
+    {"pool": "sum", "raw": False},
+    {"pool": "sum", "raw": True},
+    {"pool": "max", "raw": False},
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
 def test_layers_take_the_cycles_that_isa_timing_says(rng, name):
     config = CONFIGS[name]
-    kinds = [
-        {"pool": None, "raw": False, "segments": config.pixels > 1},
-        {"pool": None, "raw": True},
-        {"pool": "sum", "raw": False},
-        {"pool": "sum", "raw": True},
-        {"pool": "max", "raw": False},
-    ]
+    kinds = [{**KINDS[0], "segments": config.pixels > 1}, *KINDS[1:]]
     cases = [random_layer(rng, config, max_cycles=120, **kind) for kind in kinds]
     cycles = run_layers(rng, config, cases, rate=1.0, traffic=False)
-    late = np.array(cycles) - [layer_cycles(case.layer, config) for case in cases]
-    assert not late[1:].any(), "the first layer waits for the first word; the others for none"
+    assert list(cycles) == [layer_cycles(case.layer, config) for case in cases[1:]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_layer_begins_as_many_cycles_after_the_one_before_as_it_says(rng, name):
+    config = CONFIGS[name]
+    # No layer so short that it is still at the head of the queue when it has been issued.
+    cases = [
+        random_layer(rng, config, max_cycles=200, **kind)
+        for kind in [*KINDS, *KINDS]
+    ]  # fmt: skip
+    cases = [case for case in cases if case.cycles > 2 * announce_cycles(config)]
+    layers = [case.layer for case in overlapping(cases, config)]
+    cycles = run_layers(rng, config, overlapping(cases, config), rate=1.0, traffic=False)
+    pairs = pairwise(layers)
+    earlier = [late_start(a, config) - b.start_after if b.start_after else 0 for a, b in pairs]
+    assert max(earlier) > 0
+    assert list(cycles + earlier) == [layer_cycles(layer, config) for layer in layers[1:]]

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
 import pytest
 from bench import run_benches
 from layer_bench import CONFIGS, issues, layer_bits
@@ -7,6 +11,7 @@ from layer_bench import CONFIGS, issues, layer_bits
 from isa.overlay_layers import random_layer
 from tf2.gateware.scheduler import Scheduler
 from tf2.gateware.signatures import FREE_DELAY, row_bits
+from tf2.isa.timing import TELL
 from tf2.isa.walk import walk
 
 
@@ -25,24 +30,23 @@ class Record:
 
         async def bench(ctx):
             loaded = freed = seen = 0
-            offered, hold, write_in = 0, gap(), None
+            offered, hold, writes = 0, gap(), []
             for cycle in range(100000):
                 if loaded < total and loaded - freed < config.filter_words and arrive():
                     loaded += 1
                 ctx.set(dut.filters_loaded, loaded % modulus)
-                offer = offered < len(layers) and hold == 0
+                behind = offered - len(self.done)  # the queue holds the last one taken longer
+                offer = offered < len(layers) and hold == 0 and behind < 2
                 ctx.set(dut.layers.valid, offer)
                 if offer:
                     ctx.set(dut.layers.payload.as_value(), layer_bits(layers[offered], config))
-                ctx.set(dut.written, write_in == 0)
+                ctx.set(dut.written, cycle in writes)
                 hold = max(hold - 1, 0)
                 if offer and ctx.get(dut.layers.ready):
                     self.taken.append(cycle)
                     offered, hold, seen = offered + 1, gap(), 0
                 if ctx.get(dut.layer_done):
                     self.done.append(cycle)
-                if write_in is not None:
-                    write_in = write_in - 1 if write_in else None
                 if ctx.get(dut.issue.valid):
                     seen += 1
                     names = ("last", "address", "slot", "group_first", "group_last")
@@ -53,7 +57,7 @@ class Record:
                         {name: ctx.get(getattr(dut.tap, name)) for name in taps},
                     ))  # fmt: skip
                     if seen == left[offered - 1]:
-                        write_in = write_delay()
+                        writes.append(cycle + 1 + write_delay())
                 if ctx.get(dut.stall_filter):
                     self.stalls.append(cycle)
                 self.waiting += ctx.get(dut.waiting)
@@ -125,6 +129,28 @@ def test_issues_a_word_a_cycle_and_a_group_an_interval(rng, name):
     ends = [cycle + Scheduler.TAKE_LATENCY for cycle in ample.done[:-1]]
     assert ample.taken[1:] == ends, "the next layer is taken as the last one ends"
     assert ample.waiting == 1
+
+
+@pytest.mark.parametrize("name", ["small", "one pixel"])
+def test_begins_the_next_layer_while_the_one_before_is_written(rng, name):
+    config = CONFIGS[name]
+    starts = [0, TELL, TELL + 1, 17, 200, 0]
+    layers = [
+        replace(layer, start_after=start)
+        for layer, start in zip(some_layers(rng, config, len(starts)), starts, strict=True)
+    ]
+    written = 60
+    record = Record(config, layers, arrive=lambda: True, write_delay=lambda: written, gap=lambda: 0)
+    check_issues(record)
+    counts = np.cumsum([len(issues(layer)) for layer in layers])
+    times = [cycle for cycle, _, _ in record.issues]
+    late = 1 + written + Scheduler.TAKE_LATENCY + Scheduler.START_LATENCY
+    gaps = [times[first] - times[first - 1] for first in counts[:-1]]
+    done = [record.done[k + 1] - record.done[k] for k in range(len(layers) - 1)]
+    assert gaps[:3] == starts[1:4]
+    assert gaps[3:] == [late, late], "it begins when the one before is written, at the latest"
+    assert done == [times[b - 1] - times[a - 1] for a, b in pairwise(counts)]
+    assert record.waiting == 1
 
 
 @pytest.mark.parametrize("name", CONFIGS)

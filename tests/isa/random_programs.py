@@ -14,6 +14,7 @@ from isa.overlay_layers import random_layer
 from tf2.arch import OverlayConfig
 from tf2.isa import End, Layer, Load, Store
 from tf2.isa.access import access
+from tf2.isa.overlap import MAX_START, least_start
 from tf2.isa.program import Program
 
 WAITS = {
@@ -114,7 +115,19 @@ class _Draft:
             earlier = [i for i in self._instructions if isinstance(i, kind)]
             needed = [n for n, other in enumerate(earlier, 1) if self._depends(instruction, other)]
             waits[name] = max(needed, default=0)
+        if isinstance(instruction, Layer):
+            waits["start_after"] = self._start_after(instruction)
         self._instructions.append(replace(instruction, **waits))
+
+    def _start_after(self, layer: Layer) -> int:
+        """Return when it may begin behind the layer before: at once, a little later, at its end."""
+        before = [i for i in self._instructions if isinstance(i, Layer)]
+        chosen = self._rng.random()
+        if not before or chosen < 0.2:
+            return 0
+        late = int(self._rng.integers(0, 40)) if chosen > 0.8 else 0
+        start = least_start(before[-1], layer, self._config) + late
+        return start if start <= MAX_START else 0
 
     def _depends(self, later: Load | Layer | Store, earlier: Load | Layer | Store) -> bool:
         a, b = access(later, self._config), access(earlier, self._config)

@@ -75,7 +75,7 @@ def test_any_altered_byte_is_refused(program, rng):
 def test_another_version_is_refused(program):
     data = bytearray(program_bytes(program))
     data[8] = 9
-    with pytest.raises(ProgramError, match="version 9, this TF2 reads version 1; compile it again"):
+    with pytest.raises(ProgramError, match="version 9, this TF2 reads version 2; compile it again"):
         read_program(bytes(data))
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from tf2.arch import named_config
 from tf2.errors import ProgramError
 from tf2.isa import End, InputMap, Kernel, Layer, Load, OutputMap, Pool, Residual, Store
 from tf2.isa.filters import Parameters, encode_parameters, encode_words
+from tf2.isa.overlap import least_start
 from tf2.isa.program import Program
 from tf2.isa.verify import verify
 
@@ -110,6 +112,36 @@ def test_a_wait_orders_whatever_that_one_waited_for():
 
 def test_waiting_for_what_comes_later_is_refused():
     refused("waits for 1 loads, but only 0 stand before it", layer(wait_loads=1), load())
+
+
+def test_a_layer_that_begins_before_it_may_is_refused():
+    before = layer(name="before", wait_loads=1)
+    chained = layer(
+        input=InputMap(base_row=100, plane_rows=12, height=6, width=6, pitch=6, zero_point=0),
+        output=OutputMap(base_row=200, plane_rows=12, step_y=6),
+    )  # fmt: skip
+    needed = least_start(before, chained, SMALL)
+    assert needed > 1
+    for start in (0, needed, needed + 1):
+        verify(program(load(), before, replace(chained, start_after=start)))
+    for start in (1, needed - 1):
+        refused(
+            f"'conv' begins {start} cycles after the last issue of 'before'; at least {needed}",
+            load(), before, replace(chained, start_after=start),
+        )  # fmt: skip
+    refused("'before' is the first and has start_after 9", load(), replace(before, start_after=9))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_layers_may_begin_no_cycle_earlier(seed):
+    case = random_program(np.random.default_rng(seed), SMALL, layers=6)
+    layers = [i for i in case.program.instructions if isinstance(i, Layer)]
+    for before, after in pairwise(layers):
+        if after.start_after:
+            early = replace(after, start_after=least_start(before, after, SMALL) - 1)
+            changed = tuple(early if i is after else i for i in case.program.instructions)
+            with pytest.raises(ProgramError, match=f"'{after.name}' begins"):
+                verify(replace(case.program, instructions=changed))
 
 
 def test_rows_outside_of_the_feature_buffer_are_refused():

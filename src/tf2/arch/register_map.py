@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-ID = 0x54463201
-"""What the register `Register.ID` reads: "TF2" and the version of this map."""
+ID = 0x54463202
+"""What the register `Register.ID` reads: "TF2" and the version of this map and of instructions."""
 
 ARENA_ALIGNMENT = 4096
 """The arena begins at a multiple of this many bytes of DDR; the lower bits of its base are 0."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tf2.arch import OverlayConfig
 from tf2.compiler.filters import filter_blocks
-from tf2.compiler.hazards import with_waits
+from tf2.compiler.hazards import with_starts, with_waits
 from tf2.compiler.plan import Plan
 from tf2.compiler.schedule import Schedule
 from tf2.isa import Instruction, Layer, Load, Store
@@ -17,7 +17,7 @@ from tf2.isa.program import Program
 def make_program(plan: Plan, drawn: Schedule) -> Program:
     """Return the program of a segment; `code | filters | maps` is how it lies in DDR."""
     config = plan.config
-    instructions = with_waits(drawn.drafts)
+    instructions = with_starts(with_waits(drawn.drafts), config)
     filters = _filters(plan, drawn)
     code_bytes = sum(_bytes(instruction, config) for instruction in instructions)
     maps = _aligned(code_bytes + len(filters), config)

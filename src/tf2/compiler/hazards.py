@@ -1,7 +1,8 @@
-"""What must wait for what: counts of finished loads, layers and stores.
+"""What must wait for what: counts of finished loads, layers and stores, cycles between layers.
 
 Each kind of instruction runs in order on a unit of its own. An instruction waits for the last one
-of each other kind that writes what it reads or writes, or reads what it writes.
+of each other kind that writes what it reads or writes, or reads what it writes. A layer begins
+while the one before it drains, as soon as it disturbs nothing there (`isa.overlap`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from tf2.arch import OverlayConfig
 from tf2.isa import End, Instruction, Layer, Load, Store
+from tf2.isa.overlap import MAX_START, late_start, least_start
 
 Rows = tuple[int, int]
 """First row, or byte of DDR, and the one after the last."""
@@ -50,6 +53,27 @@ def with_waits(drafts: Sequence[Draft]) -> tuple[Instruction, ...]:
         instructions.append(replace(draft.instruction, **waits))
         done[kind].append(draft)
     return (*instructions, End())
+
+
+def with_starts(
+    instructions: Sequence[Instruction], config: OverlayConfig
+) -> tuple[Instruction, ...]:
+    """Return a program's instructions, each layer beginning as soon as it may behind another."""
+    started: list[Instruction] = []
+    before: Layer | None = None
+    for instruction in instructions:
+        if isinstance(instruction, Layer):
+            layer = replace(instruction, start_after=0)
+            if before is not None:
+                layer = replace(layer, start_after=_start(before, layer, config))
+            before = instruction = layer
+        started.append(instruction)
+    return tuple(started)
+
+
+def _start(before: Layer, layer: Layer, config: OverlayConfig) -> int:
+    start = least_start(before, layer, config)
+    return start if start <= min(MAX_START, late_start(before, config)) else 0
 
 
 def _last_conflict(draft: Draft, others: Sequence[Draft], before: int) -> int:

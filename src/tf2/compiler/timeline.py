@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from tf2.arch import OverlayConfig
 from tf2.isa import Instruction, Layer, Load, Store
-from tf2.isa.timing import START, issue_cycles, layer_cycles
+from tf2.isa.encoding import instruction_bytes, layer_fields
+from tf2.isa.timing import START, announce_cycles, pipeline_cycles
 from tf2.isa.walk import walk
 
 TRANSFER_CYCLES = 60
@@ -25,12 +26,8 @@ def run_cycles(instructions: Sequence[Instruction], config: OverlayConfig) -> in
     filters = _FilterStream(config)
     for instruction in instructions:
         if isinstance(instruction, Layer):
-            begin = max(
-                done[Layer][-1],
-                done[Load][instruction.wait_loads],
-                done[Store][instruction.wait_stores],
-            )
-            done[Layer].append(filters.run(instruction, begin))
+            ready = max(done[Load][instruction.wait_loads], done[Store][instruction.wait_stores])
+            done[Layer].append(filters.run(instruction, ready))
         elif isinstance(instruction, Load | Store):
             kind, other = (Load, Store) if isinstance(instruction, Load) else (Store, Load)
             others = (
@@ -68,18 +65,31 @@ class _FilterStream:
         self._words = 0
         self._blocks: list[_Block] = []
         self._freeing = 0
+        self._issued = self._written = 0  # the last word of the layer before, its last output
+        self._offered = 0  # the next one has come to the head of its queue
+        self._layer_beats = instruction_bytes(layer_fields(config), config) // config.ddr_bytes
 
-    def run(self, layer: Layer, begin: int) -> int:
-        """Return the cycle in which a layer ends that is taken in the cycle `begin`."""
+    def run(self, layer: Layer, ready: int) -> int:
+        """Return the cycle in which a layer ends whose loads and stores have finished."""
         interval, length = walk(layer, self._config).interval, layer.kernel.length
-        behind = layer_cycles(layer, self._config) - START - issue_cycles(layer, self._config)
-        end = begin + START
-        for _ in range(layer.out_groups):
+        behind = pipeline_cycles(layer, self._config, walk(layer, self._config).segments)
+        free = self._written
+        if layer.start_after:
+            free = min(free, self._issued + layer.start_after - START)
+        end = max(ready, free, self._offered) + START
+        for block in range(layer.out_groups):
             loaded = self._load(length)
-            end = max(end + layer.groups * interval, loaded + 1 + layer.groups * interval - length)
-            block = _Block(begin=self._words - length, last_pass=end - interval, done=end + behind)
-            self._blocks.append(block)
-        return end + behind
+            first_end = max(end + length, loaded + 1) - 1
+            end = first_end + (layer.groups - 1) * interval + interval - length + 1
+            self._issued = end - (interval - length) - 1
+            self._written = self._issued + behind
+            if block == 0:
+                passed = first_end + announce_cycles(self._config)
+                self._offered = passed + self._layer_beats
+            self._blocks.append(
+                _Block(begin=self._words - length, last_pass=end - interval, done=self._written)
+            )
+        return self._written
 
     def _load(self, length: int) -> int:
         """Return the cycle in which the next block's last word has come."""

@@ -20,7 +20,9 @@ class LaneCycles:
             between the rows of a transposed convolution, and rows computed twice between stripes.
         positions: Positions of a raster beyond the layer's map: its last group, its padding.
         rate: Groups that take longer behind the array than in it.
-        borders: From a layer's last word to the next layer's first.
+        borders: From a layer's last word to the next layer's first. Of one layer alone: from the
+            last output of the layer before to its own, less its issues and waits; below 0 where it
+            begins early behind a layer whose outputs come late.
         filters: Waiting for a filter word.
         waiting: Waiting for an instruction, a load or a store.
     """
@@ -61,17 +63,18 @@ def lane_cycles(
         issued: Cycles from the first to the last issue of each layer, stalls left out
             (`isa.timing.issue_cycles`).
     """
-    macs = slots = 0
+    macs = slots = busy = 0
     for layer in layers:
         macs += layer.macs
-        words = layer.out_groups * layer.kernel.length * config.outputs * config.inputs
-        slots += words * layer.height * layer.width
+        words = layer.out_groups * layer.kernel.length
+        slots += words * config.outputs * config.inputs * layer.height * layer.width
+        busy += words * layer.groups  # the counter has issues of the layer behind, too
     cycles = spent.cycles - spent.stall_filter - spent.waiting
     return LaneCycles(
         used=macs,
         channels=slots - macs,
-        positions=spent.busy * config.lanes - slots,
-        rate=(issued - spent.busy) * config.lanes,
+        positions=busy * config.lanes - slots,
+        rate=(issued - busy) * config.lanes,
         borders=(cycles - issued) * config.lanes,
         filters=spent.stall_filter * config.lanes,
         waiting=spent.waiting * config.lanes,

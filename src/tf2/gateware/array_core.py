@@ -13,8 +13,9 @@ from tf2.gateware.feature_buffer import FeatureBuffer
 from tf2.gateware.feature_read import FeatureRead
 from tf2.gateware.feature_writer import FeatureWriter
 from tf2.gateware.finish import Finish
+from tf2.gateware.layer_stages import LayerStages
 from tf2.gateware.pe_array import PEArray
-from tf2.gateware.post_process import PostProcess
+from tf2.gateware.post_process import LOOKAHEAD, PostProcess
 from tf2.gateware.residual_reader import ResidualReader
 from tf2.gateware.scheduler import Scheduler
 from tf2.gateware.signatures import (
@@ -30,8 +31,8 @@ from tf2.gateware.signatures import (
 class ArrayCore(wiring.Component):
     """Run layers on the features in the Feature Buffer, which it holds.
 
-    Layers run one after the other, each to its last write. Undisturbed, a layer takes
-    ``out_groups * groups * interval`` cycles and a constant for its way through the pipeline; every
+    Layers run one after the other. Undisturbed, a layer takes ``out_groups * groups * interval``
+    cycles and a constant for its way through the pipeline, in which the next one may begin; every
     cycle of `stall_filter` is one more. Parameters of a block are written before its first word
     counts as loaded. Rows are written and read when the layer leaves port B of the Feature Buffer
     free; what may be written and read when is the program's concern.
@@ -88,12 +89,25 @@ class ArrayCore(wiring.Component):
         m.submodules.post_process = post = PostProcess(config)
         m.submodules.finish = finish = Finish(config)
         m.submodules.feature_writer = writer = FeatureWriter(config)
-        for unit in (read, residual, post, finish, writer):
-            m.d.comb += unit.cfg.eq(scheduler.cfg)
-        for unit in (read, residual, writer):
-            m.d.comb += unit.start.eq(scheduler.start)
+        m.submodules.stages = stages = LayerStages(
+            config,
+            sums_after=array.latency,
+            bytes_after=PostProcess.latency(config) - LOOKAHEAD,
+        )
+        m.d.comb += [
+            stages.start.eq(scheduler.start),
+            read.cfg.eq(scheduler.cfg),
+            read.start.eq(scheduler.start),
+            post.cfg.eq(stages.post),
+            residual.cfg.eq(stages.post),
+            residual.start.eq(stages.post_start),
+            finish.cfg.eq(stages.finish),
+            writer.cfg.eq(stages.finish),
+            writer.start.eq(stages.finish_start),
+        ]
 
-        connect(m, flipped(self.layers), scheduler.layers)
+        connect(m, flipped(self.layers), stages.layers)
+        connect(m, stages.offered, scheduler.layers)
         m.d.comb += [
             scheduler.filters_loaded.eq(self.filters_loaded),
             self.filters_freed.eq(scheduler.filters_freed),
@@ -105,7 +119,7 @@ class ArrayCore(wiring.Component):
         ]
         for name in scheduler.issue.signature.members:
             issued = getattr(scheduler.issue, name)
-            m.d.comb += [getattr(unit.issue, name).eq(issued) for unit in (read, array)]
+            m.d.comb += [getattr(unit.issue, name).eq(issued) for unit in (read, array, stages)]
         connect(m, scheduler.tap, read.tap)
 
         connect(m, read.read, buffer.read)

@@ -36,7 +36,7 @@ class FeatureRead(wiring.Component):
         config: Of the overlay.
 
     Members:
-        cfg: In; the layer that runs.
+        cfg: In; the layer that is issued, constant until `CFG_AFTER` cycles after its last issue.
         start: In; the first cycle of cfg; the first issue comes later.
         issue: In(`Issue`).
         tap: In(`Tap`).
@@ -44,7 +44,8 @@ class FeatureRead(wiring.Component):
         features: Out; of the issue `LATENCY` cycles ago.
     """
 
-    LATENCY = 3 + FeatureBuffer.LATENCY  # cycles: sums, carries, (memory,) lanes
+    CFG_AFTER = 2  # cycles: sums, carries
+    LATENCY = CFG_AFTER + FeatureBuffer.LATENCY + 1  # cycles: (memory,) lanes
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
@@ -80,7 +81,8 @@ class FeatureRead(wiring.Component):
         features = Signal(features_layout(config), reset_less=True)
         m.d.comb += self.features.eq(features)
         words = Array(self.read.data[b].as_value() for b in lanes)
-        outside = Mux(self.cfg.in_unsigned, 0x80, 0)
+        unsigned = delayed(m, self.cfg.in_unsigned, FeatureBuffer.LATENCY, name="unsigned")
+        outside = Mux(unsigned, 0x80, 0)
         for i in lanes:
             bank = delayed(m, banks[i], FeatureBuffer.LATENCY, name=f"bank{i}")
             seen = delayed(m, inside[i], FeatureBuffer.LATENCY, name=f"inside{i}")

@@ -9,8 +9,8 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from tf2.arch import OverlayConfig
+from tf2.gateware.layer_register import LayerRegister
 from tf2.gateware.pipeline import delayed
-from tf2.gateware.register_copy import copies
 from tf2.gateware.signatures import (
     FREE_DELAY,
     Issue,
@@ -19,10 +19,7 @@ from tf2.gateware.signatures import (
     row_bits,
     word_bits,
 )
-from tf2.isa.encoding import BANK
-
-ENABLED_BITS = 128
-"""Of a layer, with one enable: they end up all over the chip."""
+from tf2.isa.encoding import BANK, START_AFTER
 
 
 class Scheduler(wiring.Component):
@@ -30,16 +27,19 @@ class Scheduler(wiring.Component):
 
     A layer is ``for block, for group, for z, for y, for x, for word``; a group takes exactly
     cfg.interval cycles, and one more for each cycle in which its next filter word has not come yet.
-    The next layer is taken `TAKE_LATENCY` cycles after the last output of the present one is
-    written; its first issue is `START_LATENCY` cycles after that. Reset forgets everything; the
-    two counts of filter words begin at 0.
+    The first issue of the next layer comes its start_after cycles after the last of the present
+    one, or later where it is offered later. At the latest it is taken `TAKE_LATENCY` cycles after
+    the present one's last output is written, or where start_after is 0; its first issue is
+    `START_LATENCY` cycles after that. A layer is offered when all before the present one are
+    written. Reset forgets everything; the two counts of filter words begin at 0.
 
     Args:
         config: Of the overlay.
 
     Members:
         layers: In(stream of `layer_layout`).
-        cfg: Out; the layer that runs, stable from `start` to `layer_done`.
+        cfg: Out; the layer that is issued, for all that an issue causes a cycle later or in the
+            first cycles after.
         start: Out; the first cycle of cfg.
         issue: Out(`Issue`).
         tap: Out(`Tap`); valid with issue.
@@ -47,13 +47,13 @@ class Scheduler(wiring.Component):
             2 * filter_words.
         filters_freed: Out; words that are needed no more, `FREE_DELAY` cycles after their last
             issue. The words of a block are given back during the last group.
-        written: In; the layer's last output is being written.
+        written: In; a layer's last output is being written.
         layer_done: Out; a cycle a layer.
         stall_filter: Out; nothing is issued because a filter word has not come.
         waiting: Out; there is no layer.
     """
 
-    TAKE_LATENCY = 1  # cycle, to tell all registers of a layer
+    TAKE_LATENCY = LayerRegister.LATENCY - 1  # cycle, to tell all registers of a layer
     START_LATENCY = 2  # cycles from a layer being taken to its first issue
 
     def __init__(self, config: OverlayConfig) -> None:
@@ -76,6 +76,8 @@ class Scheduler(wiring.Component):
         m = Module()
         go, issuing, all_issued = Signal(), Signal(), Signal()
         takes, taken = Signal(), Signal()
+        due, alone = self._follow(m, takes, all_issued)
+        m.d.comb += self.layer_done.eq(self.written)
         with m.FSM():
             with m.State("idle"):
                 m.d.comb += [takes.eq(self.layers.valid), self.waiting.eq(1)]
@@ -89,30 +91,42 @@ class Scheduler(wiring.Component):
                 with m.If(all_issued):
                     m.next = "drain"
             with m.State("drain"):
-                m.d.comb += [
-                    self.layer_done.eq(self.written),
-                    takes.eq(self.written & self.layers.valid),
-                ]
+                m.d.comb += takes.eq(self.layers.valid & (due | (self.written & alone)))
                 with m.If(takes):
                     m.next = "take"
-                with m.Elif(self.written):
+                with m.Elif(self.written & alone):
                     m.next = "idle"
-        m.d.sync += self.start.eq(taken)
-        self._take(m, takes, platform)
+        m.submodules.cfg = register = LayerRegister(self._config)
+        m.d.comb += [
+            register.layer.eq(self.layers.payload),
+            register.take.eq(takes),
+            self.cfg.eq(register.cfg),
+            self.start.eq(register.start),
+        ]
         steps = self._count(m, taken, issuing, go, all_issued)
         self._walk_taps(m, *steps)
         self._give_back(m)
         return m
 
-    def _take(self, m: Module, takes: Value, platform: Any) -> None:
-        """Keep the layer that is taken in the next cycle."""
-        cfg, payload = Value.cast(self.cfg), Value.cast(self.layers.payload)
-        parts = range(0, len(cfg), ENABLED_BITS)
-        enables = copies(m, takes, len(parts), name="enable", platform=platform)
-        for part, enable in zip(parts, enables, strict=True):
-            end = min(part + ENABLED_BITS, len(cfg))
-            with m.If(enable):
-                m.d.sync += cfg[part:end].eq(payload[part:end])
+    def _follow(self, m: Module, takes: Value, all_issued: Value) -> tuple[Signal, Signal]:
+        """Return whether the next layer may be taken, and whether only one is not written yet.
+
+        The first counts in a cycle after the last issue; taken then, the next one's first issue
+        comes as many cycles after it as `since` says.
+        """
+        after = self.layers.payload.start_after
+        since, due = Signal(START_AFTER), Signal()
+        m.d.comb += due.eq((after != 0) & (since >= after))
+        with m.If(all_issued):
+            m.d.sync += since.eq(self.TAKE_LATENCY + self.START_LATENCY)
+        with m.Elif(~since.all()):
+            m.d.sync += since.eq(since + 1)
+        alone = Signal(init=1)
+        with m.If(self.written):
+            m.d.sync += alone.eq(1)
+        with m.Elif(takes & ~self.waiting):
+            m.d.sync += alone.eq(0)
+        return due, alone
 
     def _count(
         self, m: Module, taken: Value, issuing: Value, go: Value, all_issued: Value

@@ -27,6 +27,9 @@ SIZE = 14
 BANK = 5
 """Bits of a bank."""
 
+START_AFTER = 8
+"""Bits of a count of cycles between layers."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
@@ -76,7 +79,7 @@ def layer_fields(config: OverlayConfig) -> tuple[Field, ...]:
         # Scheduler
         _u("z_last", 12), _u("y_last", 12), _u("x_last", 12), _u("words_last", 12),
         _u("length", 20), _u("interval", 20), _u("groups_last", 24), _u("out_groups_last", 12),
-        _u("word_every_last", 12), _s("group_rows", ROW),
+        _u("word_every_last", 12), _s("group_rows", ROW), _u("start_after", START_AFTER),
         # Feature read
         _u("in_unsigned", 1), _u("in_height", SIZE), _u("in_width", SIZE),
         _u("dilation_y", 12), _u("dilation_x", 12),
@@ -109,8 +112,9 @@ def layer_fields(config: OverlayConfig) -> tuple[Field, ...]:
         _u("segments_last", 4),
     ]  # fmt: skip
     for i in range(config.pixels):
+        first = max(1, i.bit_length())  # in group 0 no lane's row or column exceeds its number
         fields += [
-            _u(f"lane{i}_valid", 1), _u(f"lane{i}_x", SIZE), _u(f"lane{i}_y", SIZE),
+            _u(f"lane{i}_valid", 1), _u(f"lane{i}_x", first), _u(f"lane{i}_y", first),
             _s(f"lane{i}_in_x", SIZE + 2), _s(f"lane{i}_in_y", SIZE + 2),
             _u(f"lane{i}_in_bank", BANK), _s(f"lane{i}_in_row", ROW),
             *_split(f"lane{i}_out"), _u(f"lane{i}_phase_x", 1), _u(f"lane{i}_phase_y", 1),
@@ -149,6 +153,7 @@ def layer_values(layer: Layer, config: OverlayConfig) -> dict[str, int]:
         "words_last": kernel.words - 1, "length": kernel.length, "interval": w.interval,
         "groups_last": layer.groups - 1, "out_groups_last": layer.out_groups - 1,
         "word_every_last": kernel.word_every - 1, "group_rows": w.group_rows,
+        "start_after": layer.start_after,
         "in_unsigned": source.zero_point != 0, "in_height": source.height,
         "in_width": source.width, "dilation_y": kernel.dilation_y,
         "dilation_x": kernel.dilation_x, "raster_height": layer.raster_height,

@@ -221,6 +221,9 @@ class Layer:
         residual: Added, if any.
         pool: Pooled, if any.
         output: Where the result goes.
+        start_after: Cycles from the last issue of the layer before to the first of this one, at
+            least; 0: it begins when the layer before is completely written. What there must be is
+            for `isa.overlap` to say.
         wait_loads: Loads that must have finished, counted from the start of the program.
         wait_stores: Stores that must have finished.
         macs: Useful multiply-accumulates, for reports.
@@ -242,6 +245,7 @@ class Layer:
     residual: Residual | None = None
     pool: Pool | None = None
     output: OutputMap
+    start_after: int = 0
     wait_loads: int = 0
     wait_stores: int = 0
     macs: int = 0

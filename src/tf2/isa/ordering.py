@@ -1,10 +1,10 @@
 """Whether the waits of a program order all that depends on each other.
 
-Loads, layers and stores each run in order on a unit of their own; a layer begins when the one
-before it is completely written. So what is known to have finished when an instruction begins is a
-count of each kind: those of its waits, and all that was known to what it waits for. Two
-instructions of different kinds that touch the same row (or the same bytes of DDR), one of them
-writing, must be so ordered, in the order in which they stand in the program.
+Loads, layers and stores each run in order on a unit of their own; layers are written one after the
+other, and what they do to each other is `isa.overlap`'s to check. So what is known to have finished
+when an instruction begins is a count of each kind: those of its waits, and all that was known to
+what it waits for. Two instructions of different kinds that touch the same row (or the same bytes of
+DDR), one of them writing, must be so ordered, in the order in which they stand in the program.
 
 A wait may only name instructions that stand before it. The first unfinished one can then always go
 on, so no program waits forever.

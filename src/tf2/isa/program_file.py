@@ -30,7 +30,7 @@ from tf2.isa.instructions import End, Instruction, Layer, Load, Store
 from tf2.isa.program import InputPort, OutputPort, Program
 
 MAGIC = b"TF2PROG\0"
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<8sIIQ32s")
 _KINDS: dict[str, type[Instruction]] = {"load": Load, "store": Store, "layer": Layer, "end": End}
 

@@ -62,7 +62,8 @@ def instruction_text(instruction: Instruction, config: OverlayConfig) -> str:
             return f"store  {instruction.name}: {what}{waits}"
         case Layer():
             waits = _waits(loads=instruction.wait_loads, stores=instruction.wait_stores)
-            return f"layer  {instruction.name}: {_layer(instruction, config)}{waits}"
+            start = f", start {instruction.start_after}" if instruction.start_after else ""
+            return f"layer  {instruction.name}: {_layer(instruction, config)}{waits}{start}"
         case End():
             return "end"
 

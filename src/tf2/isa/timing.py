@@ -21,7 +21,7 @@ _READ = 6
 _MULTIPLY = 3
 """A copy of the bytes for each PE, products, and the accumulator; the adder tree comes on top."""
 
-_RESCALE = 13
+RESCALE = 13
 """Bias, multiplier, shift and clip, residual."""
 
 _POOL = 5
@@ -30,11 +30,21 @@ _POOL = 5
 _SUM_POOL = 3
 """Terms, sums, beat; the adder tree comes on top."""
 
-_SUM_RESCALE = 6
+_SUMRESCALE = 6
 """Rescaling of a fused sum; a cycle for each output channel comes on top."""
 
 _WRITE = 2
 """From a beat to its first write."""
+
+_LOOKAHEAD = 2
+"""Before a beat of bytes, its place in the raster is looked up: the stages behind begin."""
+
+TELL = 4
+"""From a layer's last issue to the first of the next, at least: the way of an issue through the
+stages that are told a layer before it begins."""
+
+READ_TAKEN = 2
+"""From an issue to the cycle in which the Feature Buffer takes its read."""
 
 
 def issue_cycles(layer: Layer, config: OverlayConfig) -> int:
@@ -54,12 +64,30 @@ def layer_cycles(layer: Layer, config: OverlayConfig) -> int:
 
 def pipeline_cycles(layer: Layer, config: OverlayConfig, segments: int) -> int:
     """Return the cycles from the last issue to the last write, of so many `Walk.segments`."""
-    cycles = _READ + _MULTIPLY + _tree(config.inputs) + config.post_beats + _RESCALE + _WRITE
+    cycles = sum_cycles(config) + config.post_beats + RESCALE + _WRITE
     if layer.pool is not None and layer.pool.kind == "sum":
         cycles += _SUM_POOL + _tree(config.pixels)
-        return cycles + (3 if layer.raw else _SUM_RESCALE + config.outputs)
+        return cycles + (3 if layer.raw else _SUMRESCALE + config.outputs)
     cycles += _POOL + segments - 1
     return cycles + (3 * max(config.post_beats, segments) if layer.raw else 0)
+
+
+def sum_cycles(config: OverlayConfig) -> int:
+    """Return the cycles from the last issue of a group to its sums."""
+    return _READ + _MULTIPLY + _tree(config.inputs)
+
+
+def post_cycles(layer: Layer, config: OverlayConfig) -> int:
+    """Return the cycles from the sums of a group to its last bytes."""
+    cycles = config.post_beats + RESCALE
+    if layer.raw and layer.pool is None:
+        cycles += 3 * max(config.post_beats, walk(layer, config).segments)
+    return cycles
+
+
+def announce_cycles(config: OverlayConfig) -> int:
+    """Return the cycles from the last issue of a group until the stages behind its bytes begin."""
+    return sum_cycles(config) + config.post_beats + RESCALE - _LOOKAHEAD
 
 
 def _tree(terms: int) -> int:

@@ -17,6 +17,7 @@ from tf2.isa.filters import PARAMETER_FIELDS, block_bytes
 from tf2.isa.in_place import check_in_place
 from tf2.isa.instructions import End, InputMap, Layer, Load, Pool, Residual, Store
 from tf2.isa.ordering import check_order
+from tf2.isa.overlap import check_starts
 from tf2.isa.program import Program
 from tf2.isa.walk import output_positions
 from tf2.numerics.fixed_point import MAX_ADD_SPREAD, MAX_SHIFT, SIGNED, UNSIGNED
@@ -43,6 +44,7 @@ def verify(program: Program) -> None:
     _check_filters(program, stretches)
     _check_arena(program)
     check_order(program)
+    check_starts(program)
     for layer, start in stretches:
         check_in_place(layer, program.filters[start:], program.config)
 

@@ -23,7 +23,7 @@ class Done:
 
 
 class Control:
-    """Of `Decoder`, `LayerQueue` and `TransferQueue`.
+    """Of `Decoder`, `LayerQueue`, `LayerStages` and `TransferQueue`.
 
     Attributes:
         code: Reads the program.
@@ -54,12 +54,14 @@ class Control:
         self._layers: deque[Layer] = deque()  # all beats of these are in the queue
         self._layer_queue = BeatQueue(HELD_LAYERS * self._layer_beats)
         self._gathered = 0  # beats of the queue's first layer behind its output
+        self._under_way = False  # that layer began
         self.loads: deque[tuple[int, Load]] = deque()
         self.stores: deque[tuple[int, Store]] = deque()
 
     def next_layer(self) -> Layer | None:
         """Return the layer that may begin in this cycle."""
-        if self._gathered < self._layer_beats - 1 or not self._layer_queue.out:
+        gathered = self._gathered == self._layer_beats - 1 and self._layer_queue.out
+        if not gathered or self._under_way:
             return None
         layer = self._layers[0]
         met = self.done.loads >= layer.wait_loads and self.done.stores >= layer.wait_stores
@@ -80,6 +82,10 @@ class Control:
         store = self.stores[0][1]
         met = self.done.layers >= store.wait_layers and self.done.loads >= store.wait_loads
         return store if met else None
+
+    def begin_layer(self) -> None:
+        """Begin the layer, which stays until it is taken in `step`."""
+        self._under_way = True
 
     def take_load(self) -> None:
         """Take the load; after `step` of the same cycle."""
@@ -139,6 +145,6 @@ class Control:
         if gathers:
             self._gathered += 1
         if layer_taken:
-            self._gathered = 0
+            self._gathered, self._under_way = 0, False
             self._layers.popleft()
         return self._layer_queue.step(pushed=pushed, taken=gathers or layer_taken)

@@ -52,8 +52,9 @@ class Periods:
             now: The next cycle; a burst was accepted in the one before.
         """
         array, rows_rest = self._array, self._loads.idle and self._stores.idle
-        event = array.next_change(now)
-        if self._control.moves or not (array.idle or (rows_rest and event is not None)):
+        event = array.next_change(now - 1)  # or in the next cycle
+        goes_on = rows_rest and event is not None and not array.stalls(now)
+        if self._control.moves or not (array.idle or goes_on):
             self._seen.clear()
             return now
         state = (

@@ -1,12 +1,12 @@
-"""Port B of the Feature Buffer: when the running layer leaves it to loads and stores."""
+"""Port B of the Feature Buffer: when layers leave it to loads and stores."""
 
 from __future__ import annotations
 
+from collections import deque
 from functools import lru_cache
 
 from tf2.arch import OverlayConfig
 from tf2.isa.instructions import Layer
-from tf2.isa.timing import START
 from tf2.isa.walk import output_positions, walk
 
 RESIDUAL_DEPTH = 8
@@ -17,29 +17,42 @@ POP_AFTER = 7
 
 
 class Port:
-    """When `FeatureWriter` and `ResidualReader` have the port.
+    """When `FeatureWriter` and `ResidualReader` have the port, of the last two layers.
 
-    Blocks of the layer are added as they become known: always before any of their outputs is
-    written.
+    Blocks of a layer are added as they become known: always before any of their outputs is written,
+    and before its residual is read.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
-        self._layer: Layer | None = None
-        self._blocks: list[int] = []  # end of the first group of each
+        self._layers: deque[_LayerOnPort] = deque(maxlen=2)
 
-    def begin(self, now: int, layer: Layer, to_written: int, to_sums: int) -> None:
-        """Follow a layer that begins now.
+    def begin(self, layer: Layer, to_written: int, to_sums: int) -> None:
+        """Follow a layer that begins.
 
         Args:
-            now: The cycle.
             layer: Of it.
-            to_written: Cycles from a group's last issue to its last write.
+            to_written: Cycles from a group's last issue being decided to its last write.
             to_sums: Cycles from there to its sums.
         """
-        self._layer = layer
-        self._blocks = []
-        w = walk(layer, self._config)
+        self._layers.append(_LayerOnPort(layer, self._config, to_written, to_sums))
+
+    def add_block(self, first_end: int) -> None:
+        """Note the cycle of the last issue of the first group of the last layer's next block."""
+        self._layers[-1].add_block(first_end)
+
+    def busy(self, now: int) -> bool:
+        """Return whether the layers have the port in a cycle; cycles are asked for in order."""
+        return any(layer.busy(now) for layer in self._layers)
+
+
+class _LayerOnPort:
+    """When one layer has the port."""
+
+    def __init__(self, layer: Layer, config: OverlayConfig, to_written: int, to_sums: int) -> None:
+        self._layer, self._config = layer, config
+        self._blocks: list[int] = []  # end of the first group of each
+        w = walk(layer, config)
         self._interval = w.interval
         self._summed = layer.pool is not None and layer.pool.kind == "sum"
         if self._summed:
@@ -47,24 +60,26 @@ class Port:
         else:
             self._write_cycles = w.write_cycles
             if layer.raw:
-                longest = max(w.segments, self._config.post_beats)
+                longest = max(w.segments, config.post_beats)
                 self._write_cycles = 3 * longest + w.segments
         self._to_write = to_written - self._write_cycles + 1
-        self._to_pop = to_sums + self._config.post_beats - 1 + POP_AFTER
-        self._at = 0  # the block looked at last
+        self._to_sums = to_sums
+        self._to_pop = to_sums + config.post_beats - 1 + POP_AFTER
         # The Residual Reader, up to (not with) cycle `_time`:
-        self._time = now + START
+        self._time = 0
         self._unread = layer.out_groups * layer.groups if layer.residual else 0
         self._asked = self._popped = 0
         self._request = False
 
     def add_block(self, first_end: int) -> None:
         """Note the cycle of the last issue of a block's first group."""
+        if not self._blocks:
+            self._time = first_end + self._to_sums + 1
         self._blocks.append(first_end)
 
     def busy(self, now: int) -> bool:
-        """Return whether the layer has the port in a cycle; cycles are asked for in order."""
-        if self._layer is None:
+        """Return whether the layer has the port in a cycle."""
+        if not self._blocks:
             return False
         if self._writes(now):
             return True
@@ -75,7 +90,6 @@ class Port:
 
     def _writes(self, now: int) -> bool:
         layer = self._layer
-        assert layer is not None
         index = len(self._blocks) - 1
         while index >= 0 and self._first_write(index) > now:
             index -= 1
@@ -92,7 +106,6 @@ class Port:
     def _first_write(self, block: int) -> int:
         end = self._blocks[block]
         if self._summed:
-            assert self._layer is not None
             end += (self._layer.groups - 1) * self._interval
         return end + self._to_write
 
@@ -121,7 +134,6 @@ class Port:
 
     def _next_pop(self) -> int | None:
         """Return the cycle in which the next group of the residual is used, if known."""
-        assert self._layer is not None
         block, group = divmod(self._popped, self._layer.groups)
         if block >= len(self._blocks):
             return None

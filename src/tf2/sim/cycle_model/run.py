@@ -47,7 +47,6 @@ class _Run:
             self._filters,
         )  # fmt: skip
         self._accepted = False  # a burst, by the memory
-        self._takes = False  # the layer that begins, from the queue, in the next cycle
         self._marks: list[Counters] = []
         self._written = 0  # beats of the burst of writes that is accepted in this cycle
 
@@ -64,7 +63,7 @@ class _Run:
                 break
             moved = self._step(now) or not now  # in the first one readers take their stretches
             now = now + 1 if moved else self._skip(now)
-            if self._accepted and not self._takes:
+            if self._accepted:
                 now = self._periods.pass_over(now)
         self._step(now)
         total = self._counters(now)
@@ -75,18 +74,16 @@ class _Run:
         memory, control, array, reads = self._memory, self._control, self._array, self._reads
         arrived, wvalid = reads.arrived, self._stores.master.wvalid
         asked, moved = reads.ask(now, memory)
-        layer_done = array.ends == now
-        layer = None
-        if layer_done or array.idle:
+        layer_done = array.finish(now)
+        if array.issues:
+            moved |= array.step(now, self._filters.loaded)
+        else:
             layer = control.next_layer()
-            if layer_done:
-                array.finish(now)
-            if layer is not None:
+            if layer is not None and array.begins(now, layer):
                 array.take(now, layer)
+                control.begin_layer()
                 moved = True
-        elif array.step(now, self._filters.loaded):
-            moved = True
-        taken, self._takes = self._takes, layer is not None
+        taken = array.passes(now)
         if control.moves or taken or arrived is control.code:
             moved |= control.step(now, arrived=arrived is control.code, layer_taken=taken)
         moved |= self._move_rows(now, arrived)
@@ -131,8 +128,8 @@ class _Run:
         array = self._array
         return Counters(
             cycles=now + 1,
-            busy=array.busy,
-            stall_filter=array.stalled,
+            busy=array.busy(now),
+            stall_filter=array.stall_filter(now),
             waiting=array.waiting(now),
             ddr_read_beats=self._reads.beats,
             ddr_write_beats=self._stores.master.beats,
