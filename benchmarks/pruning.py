@@ -28,7 +28,7 @@ from tf2.ir import Graph
 from tf2.ir.integer_ops import DOMAIN
 from tf2.model_file import CompressedModel, read_model
 from tf2.pruning.recipe import PruningRecipe
-from tf2.training.loop import Progress
+from tf2.training.progress import Progress
 from tf2.training.settings import TrainingSettings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -23,8 +23,9 @@ from tf2.importers import load_model
 from tf2.ir import Graph
 from tf2.model_file import CompressionSettings
 from tf2.training.data import TrainingSet
-from tf2.training.loop import Trainer, uses_bf16
+from tf2.training.loop import Trainer
 from tf2.training.module import GraphModule
+from tf2.training.placement import uses_bf16
 from tf2.training.processes import join
 from tf2.training.settings import TrainingSettings
 from tf2.training.start import start_of

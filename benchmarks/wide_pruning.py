@@ -39,7 +39,7 @@ from tf2.evaluation import accuracy
 from tf2.model_file.atomic import atomic_write
 from tf2.pruning.recipe import PruningRecipe
 from tf2.pruning.settings import PruningSettings
-from tf2.training.loop import Progress
+from tf2.training.progress import Progress
 from tf2.training.settings import TrainingSettings
 
 logger = logging.getLogger("wide_pruning")

@@ -85,7 +85,7 @@ def test_an_interrupted_training_is_resumed(tf2, work, monkeypatch):
     original = loop.Trainer._batch
 
     def interrupted(self, *args):
-        self._stop = self._position.step == 1
+        self._interruption.wanted = self._position.step == 1
         return original(self, *args)
 
     monkeypatch.setattr(loop.Trainer, "_batch", interrupted)

@@ -99,7 +99,7 @@ def test_an_interrupted_pruning_is_resumed_to_the_same_network(normalize, work, 
         def batch(self, *args, at=stop_at):
             nonlocal done
             done += 1
-            self._stop = done == at
+            self._interruption.wanted = done == at
             return original(self, *args)
 
         monkeypatch.setattr(loop.Trainer, "_batch", batch)
@@ -156,7 +156,7 @@ def test_a_checkpoint_of_another_pruning_is_refused(work, monkeypatch):
     original = loop.Trainer._batch
 
     def stopped(self, *args):
-        self._stop = True
+        self._interruption.wanted = True
         return original(self, *args)
 
     command = ("prune", "colors.onnx", *DATA, "--round-to", "1", "-o", "small.onnx")

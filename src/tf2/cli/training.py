@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from tf2.training.loop import Progress
+    from tf2.training.progress import Progress
     from tf2.training.settings import TrainingSettings
 
 GROUP = "Training (--method inq, qat)"

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from tf2.pruning.recipe import PruningRecipe
     from tf2.pruning.selection import Widths
     from tf2.training.data import TrainingSet
-    from tf2.training.loop import Loss, Progress, Trainer, Validation
+    from tf2.training.loop import Trainer, Validation
+    from tf2.training.losses import Loss
     from tf2.training.processes import Processes
+    from tf2.training.progress import Progress
     from tf2.training.settings import TrainingSettings
     from tf2.training.start import Start
 

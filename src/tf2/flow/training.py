@@ -24,8 +24,10 @@ from tf2.passes import canonicalize
 
 if TYPE_CHECKING:
     from tf2.training.data import TrainingSet
-    from tf2.training.loop import Loss, Progress, Validation
+    from tf2.training.loop import Validation
+    from tf2.training.losses import Loss
     from tf2.training.module import GraphModule
+    from tf2.training.progress import Progress
     from tf2.training.settings import TrainingSettings
 
 CALIBRATION = 512

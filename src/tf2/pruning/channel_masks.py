@@ -24,7 +24,7 @@ FAVOUR = 1.05 / 0.95
 
 
 class ChannelMasks:
-    """Fewer channels at each refresh; a `tf2.training.loop.Constraint`.
+    """Fewer channels at each refresh; a `tf2.training.constraint.Constraint`.
 
     Layers read zero weights for channels that are gone; the optimizer moves the real weights behind
     them (straight-through), so that a channel can prove worth its cost and come back, where the

@@ -19,7 +19,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 
 
 class Free:
-    """No constraint at all; a `tf2.training.loop.Constraint`."""
+    """No constraint at all; a `tf2.training.constraint.Constraint`."""
 
     def freeze(self, share: float) -> None:
         """Begin."""

@@ -24,7 +24,8 @@ from tf2.pruning.selection import Cycles, Selection, Widths
 from tf2.pruning.settings import PruningSettings
 from tf2.pruning.slicing import without_classes
 from tf2.pruning.weight_masks import WeightMasks, prunable_weights
-from tf2.training.loop import Constraint, Trainer
+from tf2.training.constraint import Constraint
+from tf2.training.loop import Trainer
 from tf2.training.module import Feed, GraphModule
 from tf2.training.settings import TrainingSettings
 from tf2.training.start import Start, with_own_parameters

@@ -44,7 +44,7 @@ def prunable_weights(graph: Graph, keep: Sequence[str]) -> dict[str, str]:
 
 
 class WeightMasks:
-    """Zeros among the weights of a module, more at each refresh; a `tf2.training.loop.Constraint`.
+    """Zeros among the weights of a module, more at each refresh; a `Constraint` of training.
 
     Args:
         module: Float.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from tf2.errors import DataError, TrainingError
+from tf2.errors import TrainingError
 from tf2.training.checkpoint import (
     Checkpoint,
     Position,
@@ -26,112 +22,23 @@ from tf2.training.checkpoint import (
     restore_optimizer,
     write_checkpoint,
 )
-from tf2.training.data import Batches, TrainingSet, check_classes, epochs_done
+from tf2.training.constraint import Constraint
+from tf2.training.data import Batches, TrainingSet, epochs_done
 from tf2.training.inq import Inq
 from tf2.training.int8_features import FLOAT
+from tf2.training.interruption import Interruption
+from tf2.training.losses import Loss, cross_entropy, distance, right_answers
 from tf2.training.module import GraphModule
+from tf2.training.placement import moved, placed, uses_bf16
 from tf2.training.processes import Processes
+from tf2.training.progress import Progress
 from tf2.training.settings import TrainingSettings
 from tf2.training.start import Start
 
 logger = logging.getLogger(__name__)
 
-Loss = Callable[[Any, Any], Tensor]
-"""Of the network's outputs and the targets of a batch; a mean over the batch."""
-
 Validation = Callable[[GraphModule], float]
 """Top-1, 0..1, of a module in evaluation mode."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """Where a training is.
-
-    Attributes:
-        step: Of the schedule, from 1.
-        steps: How many.
-        share: Of weights on the grid.
-        epoch: Of the step, from 1.
-        epochs: Of the step.
-        batch: Of the epoch, from 1.
-        batches: Of the epoch.
-        loss: Mean of the epoch so far.
-        accuracy: On the training samples of the epoch so far; None where targets are no classes.
-        top1: Of validation after the epoch; None before, and without validation data.
-        seconds: Since the training began, interruptions left out.
-        left: Seconds to go, estimated.
-    """
-
-    step: int
-    steps: int
-    share: float
-    epoch: int
-    epochs: int
-    batch: int
-    batches: int
-    loss: float
-    accuracy: float | None
-    top1: float | None
-    seconds: float
-    left: float
-
-
-class Constraint(Protocol):
-    """What holds weights to something while they are trained: grids (`inq`), masks (pruning)."""
-
-    def freeze(self, share: float) -> None:
-        """Begin a step of the schedule."""
-        ...
-
-    def groups(self, module: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
-        """Return an optimizer's parameter groups."""
-        ...
-
-    def attach(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-        """Hold the weights at each step of an optimizer; returns it."""
-        ...
-
-    def state(self) -> dict[str, Tensor]:
-        """Return what a checkpoint keeps, beside the module's parameters."""
-        ...
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what `state` returned."""
-        ...
-
-
-def logits_of(module_outputs: Any) -> Tensor:
-    """Return the scores (N, classes) of a network with one output.
-
-    Raises:
-        TrainingError: It is no classifier: give a loss of your own.
-    """
-    if not isinstance(module_outputs, Tensor):
-        raise TrainingError("a network of several outputs needs a loss of your own (--loss)")
-    scores = module_outputs.flatten(1)
-    if scores.shape[1] != module_outputs.shape[1] and module_outputs.shape[-1] != scores.shape[1]:
-        raise TrainingError(
-            f"outputs of shape {tuple(module_outputs.shape)} are no class scores: give a loss of "
-            "your own (--loss)"
-        )
-    return scores
-
-
-def cross_entropy(outputs: Any, targets: Tensor) -> Tensor:
-    """Return the mean cross entropy of class scores.
-
-    Raises:
-        DataError: The targets name no classes of the network.
-    """
-    scores = logits_of(outputs).float()
-    if not isinstance(targets, Tensor) or targets.shape != scores.shape[:1]:
-        found = tuple(targets.shape) if isinstance(targets, Tensor) else type(targets).__name__
-        raise DataError(
-            f"targets ({found}) are not one class for each of {len(scores)} samples: give a loss "
-            "of your own (--loss)"
-        )
-    check_classes(targets.detach().cpu().numpy(), scores.shape[1])
-    return functional.cross_entropy(scores, targets.long())
 
 
 class Trainer:
@@ -175,7 +82,7 @@ class Trainer:
         self.module = GraphModule(
             start.graph, outputs=outputs, batch_norm=settings.batch_norm, features=features
         )
-        self._to_device(self.module)
+        placed(self.module, processes.device)
         made = constraint or (lambda module: _inq(module, start, settings))
         self.constraint = made(self.module)
         groups = self.constraint.groups(self.module, weight_decay=settings.weight_decay)
@@ -187,7 +94,7 @@ class Trainer:
         self._loss = loss or cross_entropy
         self._teacher = GraphModule(start.float_graph, outputs=outputs).eval()
         if settings.distill:
-            self._to_device(self._teacher)
+            placed(self._teacher, processes.device)
         self._batches = Batches(
             data,
             size=settings.batch,
@@ -203,7 +110,7 @@ class Trainer:
         self._belongs_to = {**fingerprint(start, settings, len(data)), **(belongs_to or {})}
         self._position = Position()
         self._seconds = 0.0
-        self._stop = False
+        self._interruption = Interruption()
 
     @property
     def inq(self) -> Inq:
@@ -245,7 +152,7 @@ class Trainer:
         began = self._clock() - self._seconds
         network = self._processes.wrapped(self.module)
         plan = list(enumerate(self.settings.epochs_of_steps))
-        with self._interruptible():
+        with self._interruption.noted():
             for step, epochs in plan[self._position.step :]:
                 first_epoch = self._position.epoch
                 if (first_epoch, self._position.batch) == (0, 0):
@@ -298,7 +205,7 @@ class Trainer:
     def _batch(self, network: nn.Module, x: Any, y: Any, rate: float) -> Tensor:
         """Train on one batch; return loss, right answers, answers and the wish to stop, summed."""
         device = self._processes.device
-        x, y = _moved(x, device, images_last=True), _moved(y, device)
+        x, y = moved(x, device, images_last=True), moved(y, device)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
@@ -306,11 +213,14 @@ class Trainer:
             outputs = network(x)
             loss = self._loss(outputs, y)
             if self.settings.distill:
-                loss = self._distilled(loss, outputs, x)
+                with torch.no_grad():
+                    wanted = self._teacher(x)
+                far = distance(outputs, wanted, self.settings.temperature)
+                loss = (1 - self.settings.distill) * loss + self.settings.distill * far
         loss.backward()
-        right, answers = _right(outputs, y)
+        right, answers = right_answers(outputs, y)
         world = self._processes.world
-        own = [loss.item() / world, right, answers, float(self._stop)]
+        own = [loss.item() / world, right, answers, float(self._interruption.wanted)]
         figures = self._processes.summed(
             torch.tensor(own, dtype=torch.float64, device=device)
         ).cpu()
@@ -319,14 +229,6 @@ class Trainer:
         if math.isfinite(float(figures[0])):
             self._optimizer.step()
         return figures
-
-    def _distilled(self, loss: Tensor, outputs: Any, x: Any) -> Tensor:
-        share, t = self.settings.distill, self.settings.temperature
-        with torch.no_grad():
-            wanted = torch.softmax(logits_of(self._teacher(x)).float() / t, 1)
-        found = torch.log_softmax(logits_of(outputs).float() / t, 1)
-        distance = functional.kl_div(found, wanted, reduction="batchmean") * t * t
-        return (1 - share) * loss + share * distance
 
     def _report(
         self,
@@ -373,28 +275,6 @@ class Trainer:
         except OSError as error:  # the training is worth more than its checkpoint
             logger.warning("%s cannot be written: %s; training goes on", path, error)
 
-    def _to_device(self, module: nn.Module) -> None:
-        module.to(self._processes.device)
-        if any(p.ndim == 4 for p in module.parameters()):
-            module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Let Ctrl-C and SIGTERM end the training after the batch at hand."""
-
-        def stop(*_: Any) -> None:
-            self._stop = True
-
-        try:
-            former = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread: nobody interrupts us
-            former = {}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
 
 def _inq(module: GraphModule, start: Start, settings: TrainingSettings) -> Inq:
     return Inq(
@@ -408,37 +288,7 @@ def _inq(module: GraphModule, start: Start, settings: TrainingSettings) -> Inq:
     )
 
 
-def uses_bf16(amp: str, device: torch.device) -> bool:
-    """Tell whether layers are computed in bfloat16."""
-    if amp != "auto":
-        return amp == "bf16"
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
 def _kept(checkpoint: Path | None, *, resume: bool = False) -> str:
     if checkpoint is None:
         return ""
     return f"; the state is in {checkpoint}" + (", go on with --resume" if resume else "")
-
-
-def _moved(value: Any, device: torch.device, *, images_last: bool = False) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _moved(v, device, images_last=images_last) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(v, device, images_last=images_last) for v in value)
-    if not isinstance(value, Tensor):
-        return value
-    if images_last and value.ndim == 4:
-        return value.to(device, memory_format=torch.channels_last)
-    return value.to(device)
-
-
-def _right(outputs: Any, y: Any) -> tuple[float, float]:
-    """Return how many classes are right, and of how many; (0, 0) where they are no classes."""
-    if not isinstance(outputs, Tensor) or not isinstance(y, Tensor):
-        return 0.0, 0.0
-    if y.ndim != 1 or y.is_floating_point() or len(outputs) != len(y):
-        return 0.0, 0.0
-    return float((outputs.detach().flatten(1).argmax(1) == y).sum()), float(len(y))
