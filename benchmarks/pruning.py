@@ -1,7 +1,7 @@
 """Pruning rows of docs/accuracy.md: ResNet-20 on CIFAR-10, pruned, trained, then INQ.
 
-    python benchmarks/pruning.py random|channels [--epochs N] [--samples N] [--inq-epochs 1,1,1,2]
-                                 [--folder OUT] [--threads 1]
+    python benchmarks/pruning.py random|channels [--epochs N] [--samples N] [--folder OUT]
+                                 [--inq-epochs 1,1,1,1|none] [--threads 1]
 
 Prints one JSON object: accuracy as float, pruned and as integers on the 5,000 test images, sizes,
 cycles on `ecp5-85k`, the share of weight codes that are zero, CPU seconds of this process. Stages
@@ -131,16 +131,13 @@ def main() -> None:
     parser.add_argument("row", choices=("random", "channels"))
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--samples", type=int)
-    parser.add_argument("--inq-epochs", default="1,1,1,2")
+    parser.add_argument("--inq-epochs", default="1,1,1,1")
     parser.add_argument("--folder", type=Path, default=Path("pruning"))
     parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
     given.folder.mkdir(exist_ok=True)
     recipe = recipe_of(given.row, given.epochs, given.samples)
     report = pruned(given.row, recipe, given.folder, given.threads)
-    model = quantized(
-        given.row, tuple(map(int, given.inq_epochs.split(","))), given.folder, given.threads
-    )
     smaller = tf2.load_model(given.folder / f"{given.row}.onnx").graph
     result = {
         "row": given.row,
@@ -150,11 +147,16 @@ def main() -> None:
         "epochs": len(report["epochs"]),
         "top1_float": top1(model_graph(), "float", given.threads),
         "top1_pruned": top1(smaller, "float", given.threads),
-        "top1_int": top1(model, "int", given.threads),
-        "cycles_int": flow.estimate(model, OVERLAY).total.cycles,
-        "zero_codes": zero_codes(model),
-        "cpu_seconds": round(time.process_time()),
     }
+    if given.inq_epochs != "none":
+        epochs = tuple(map(int, given.inq_epochs.split(",")))
+        model = quantized(given.row, epochs, given.folder, given.threads)
+        result |= {
+            "top1_int": top1(model, "int", given.threads),
+            "cycles_int": flow.estimate(model, OVERLAY).total.cycles,
+            "zero_codes": zero_codes(model),
+        }
+    result["cpu_seconds"] = round(time.process_time())
     print(json.dumps(result, indent=2))
 
 
