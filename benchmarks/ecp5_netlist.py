@@ -8,10 +8,13 @@ says. Nothing is optimised after synthesis.
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from tf2.synthesis.design import Design, plain_names
 from tf2.synthesis.netlist import synthesise
@@ -20,7 +23,7 @@ from tf2.synthesis.toolchain import find_tool
 CELLS = Path(__file__).with_name("ecp5_cells.v")
 
 
-def ecp5_netlist(verilog: str, *, top: str) -> tuple[str, Counter[str]]:
+def ecp5_netlist(verilog: str, *, top: str, broken: Iterable[int] = ()) -> tuple[str, Counter[str]]:
     """Return a module that does what its synthesised cells do, and the cells by type.
 
     The cells are those that `tf2 build` gives to nextpnr. Carries into chains that it leaves open
@@ -29,6 +32,8 @@ def ecp5_netlist(verilog: str, *, top: str) -> tuple[str, Counter[str]]:
     Args:
         verilog: The design.
         top: Its top module, whose ports stay as they are.
+        broken: Seeds, by each of which a LUT is drawn and inverted: what must be found by whoever
+            compares.
 
     Raises:
         ToolFailedError: Synthesis fails.
@@ -51,6 +56,8 @@ def ecp5_netlist(verilog: str, *, top: str) -> tuple[str, Counter[str]]:
                 contents.add(name)
                 if set(str(value)) - set("0x"):
                     raise RuntimeError("a block RAM starts with a content; `ecp5_cells.v` has none")
+    for seed in broken:
+        _invert_a_lut(list(cells), random.Random(seed))
     forget = "; ".join(f"setparam -unset {name} t:DP16KD" for name in sorted(contents))
     with tempfile.TemporaryDirectory(prefix="tf2-netlist-") as name:
         folder = Path(name)
@@ -69,3 +76,9 @@ def ecp5_netlist(verilog: str, *, top: str) -> tuple[str, Counter[str]]:
         if done.returncode:
             raise RuntimeError(f"yosys failed: {done.stderr[-2000:]}")
         return (folder / "behaviour.v").read_text(), Counter(cell["type"] for cell in cells)
+
+
+def _invert_a_lut(cells: list[dict[str, Any]], draw: random.Random) -> None:
+    lut = draw.choice([cell for cell in cells if cell["type"] == "LUT4"])
+    table = lut["parameters"]["INIT"]
+    lut["parameters"]["INIT"] = table.translate(str.maketrans("01", "10"))
