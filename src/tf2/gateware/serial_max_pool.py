@@ -6,7 +6,7 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import C, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,6 +15,8 @@ from tf2.gateware.pipeline import delayed, stages
 from tf2.gateware.ram import add_ram
 from tf2.gateware.raster import AT
 from tf2.gateware.signatures import POSITION_FLAGS_AFTER, bytes_layout, layer_layout
+
+_ALWAYS = C(1)
 
 
 class SerialMaxPool(wiring.Component):
@@ -69,8 +71,7 @@ class SerialMaxPool(wiring.Component):
             chosen(name, [self.at[i][name] for i in lanes], POSITION_FLAGS_AFTER)
             for name in ("inside", "above", "top", "columns")
         )
-        smallest = Const(-128, 8).replicate(self._config.outputs)
-        two = self._larger(m, "two", Mux(inside, here, smallest), above, above_counts)
+        two = self._larger(m, "two", here, above, above_counts, a_counts=inside)
         two, top, top_counts, columns = (delayed(m, v, 1) for v in (two, top, top_counts, columns))
         # cycle 3: the third; and of the two columns before, which are held
         valid = delayed(m, comes, 3, reset=True, name="valid")
@@ -108,12 +109,18 @@ class SerialMaxPool(wiring.Component):
             )  # fmt: skip
         return words
 
-    def _larger(self, m: Module, name: str, a: Value, b: Value, counts: Value) -> Signal:
-        """Return the larger of two bytes of each channel; a where b does not count."""
+    def _larger(
+        self, m: Module, name: str, a: Value, b: Value, counts: Value, *, a_counts: Value = _ALWAYS
+    ) -> Signal:
+        """Return the larger of two bytes of each channel, of those that count, or -128."""
         largest = Signal(8 * self._config.outputs, name=f"larger_{name}")
         for n in range(self._config.outputs):
             one, other = (v[8 * n : 8 * n + 8].as_signed() for v in (a, b))
-            m.d.comb += largest[8 * n : 8 * n + 8].eq(Mux(counts & (other > one), other, one))
+            takes_other = Signal(name=f"takes_other_{name}_{n}")
+            m.d.comb += [
+                takes_other.eq(counts & ((other > one) | ~a_counts)),
+                largest[8 * n : 8 * n + 8].eq(Mux(takes_other, other, Mux(a_counts, one, -128))),
+            ]
         return largest
 
 
