@@ -17,7 +17,10 @@ from tf2.synthesis import (
 )
 from tf2.synthesis.design import Design
 
-SMALL = named_config("test-small")
+SMALL = OverlayConfig(
+    name="smallest", outputs=2, pixels=1, inputs=4, feature_rows=1024, filter_words=64,
+    post_pixels=1, pool_groups=16, ddr_bytes=4,
+)  # fmt: skip
 PATH = CriticalPath(
     start="array: a", end="array: b", delay_ns=8.0, routing_ns=5.0, levels=3, through=()
 )
@@ -68,7 +71,7 @@ def test_the_folder_holds_bitstream_configuration_and_report(tmp_path, built):
     saved = json.loads((tmp_path / "out" / "report.json").read_text())
     assert saved["bitstream"] == "ecp5-25k.bit"
     assert saved["config_hash"] == SMALL.hash
-    assert saved["lane_rate"] == pytest.approx(96 * 0.125)
+    assert saved["lane_rate"] == pytest.approx(SMALL.lanes * 0.125)
     assert saved["used"] == {"LUT4": [9000, 24288]}
     assert saved["seeds"] == {"2": 125.0}
     assert (report.cycles, report.frames_per_second, report.notes) == (None, None, ())
@@ -103,7 +106,7 @@ def test_frames_a_second_are_reckoned_at_the_clock_that_was_asked_for(tmp_path, 
     assert (free.frames_per_second, asked.frames_per_second) == (2500, 2000)
     assert asked.fmax_mhz == 125.0
     flow.build("m.tf2", board="ulx3s-85f", **place)
-    assert [memory.beats_per_256 for memory in memories] == [256, 256, 32]  # 2 of 16 bytes
+    assert [memory.beats_per_256 for memory in memories] == [256, 256, 128]  # 2 of 4 bytes
 
 
 @pytest.mark.parametrize("error", [PartTooSmallError, ClockMissedError])
