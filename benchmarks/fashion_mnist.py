@@ -194,7 +194,7 @@ def settings_of(stage: str) -> TrainingSettings:
     recipes = Path(__file__).resolve().parents[1] / "recipes"
     if stage == "inq4":
         recipe = TrainingSettings.load(recipes / "inq-cifar10.json")
-        return recipe.changed(epochs=(1, 1, 1, 2), distill=0.0, augment="flip", seed=SEED)
+        return recipe.changed(epochs=(1, 1, 1, 2), lr=0.02, distill=0.0, augment="flip", seed=SEED)
     recipe = TrainingSettings.load(recipes / "inq-3bit.json")
     return recipe.changed(epochs=1, distill=0.0, augment="flip", bits=int(stage[3]), seed=SEED)
 
