@@ -3,7 +3,10 @@
 Synthesises the overlays of `resource_samples` unit by unit with yosys, for every family; writes
 what was measured and the factors fitted to it beside `tf2.resources`, and prints the error on the
 overlays that were held back. Units that have not changed since the last run come from
-``build/unit-synthesis``. ``--fit-only`` makes the factors from the measurements as they are.
+``build/unit-synthesis``; ``--cached`` synthesises nothing and takes what is there. ``--fit-only``
+makes the factors from the measurements as they are.
+
+A unit that few samples show is not fitted anew: its factors so far are scaled to those samples.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import json
 import subprocess
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ from tf2.arch import OverlayConfig
 from tf2.gateware.verilog import generate
 from tf2.model_file.atomic import atomic_write
 from tf2.platforms import Family
-from tf2.resources import block_rams, memories
+from tf2.resources import memories
 from tf2.resources.memory import memory_luts
 from tf2.resources.model import METRICS, coefficients, estimate_resources
 from tf2.resources.units import TERMS, UNITS, Unit
@@ -43,9 +46,10 @@ WEIGHTS: dict[str, dict[str, float]] = {
         **{f"LUT{n}": 1 for n in (1, 2, 3, 5, 6)},
         "RAM32M16": 8, "RAM64M8": 8, "RAM32M": 4, "RAM64M": 4, "RAM32X1D": 2, "RAM64X1D": 2,
         "RAM128X1D": 4, "RAM256X1D": 8, "SRL16E": 1, "SRLC32E": 1,
-        # ALMs: two functions of up to four inputs, or two bits of a sum, share one.
-        **{f"MISTRAL_ALUT{n}": 0.5 for n in (2, 3, 4)}, "MISTRAL_ALUT_ARITH": 0.5,
-        "MISTRAL_ALUT5": 1, "MISTRAL_ALUT6": 1,
+        # ALMs: two functions of up to five inputs, eight together, or two bits of a sum, share one.
+        # A PE of 3 x 16 lanes is 1,188 by these weights, 1,190 as `lane_area` pairs its functions.
+        **{f"MISTRAL_ALUT{n}": 0.5 for n in (2, 3, 4, 5)}, "MISTRAL_ALUT_ARITH": 0.5,
+        "MISTRAL_ALUT6": 1,
     },
     "flip_flops": dict.fromkeys(("TRELLIS_FF", "FDRE", "FDSE", "FDCE", "FDPE", "MISTRAL_FF"), 1),
     "dsps": {
@@ -58,9 +62,8 @@ WEIGHTS: dict[str, dict[str, float]] = {
 
 FIGURES = tuple(WEIGHTS)
 
-REFERENCE: Family = "ecp5"
-MIN_SAMPLES = 6
-"""With fewer, a family's units grow as those of the reference do, by a factor each."""
+MIN_SAMPLES = 5
+"""With fewer, a unit's size grows as it did so far, times one factor."""
 
 SINGLE_BITS = ("register_copy",)
 """Units of one flip-flop, a score of them in an overlay: not counted."""
@@ -70,19 +73,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--families", default=",".join(FAMILIES))
     parser.add_argument("--samples", default="", help="comma-separated; others stay as they are")
+    parser.add_argument("--cached", action="store_true", help="units synthesised before, only")
     parser.add_argument("--fit-only", action="store_true")
     arguments = parser.parse_args()
     content = json.loads(MEASUREMENTS.read_text()) if MEASUREMENTS.exists() else {}
     if not arguments.fit_only:
         names = [name for name in arguments.samples.split(",") if name]
-        content = measure(content, arguments.families.split(","), names)
+        synthesis = unit_synthesis.Synthesis(only_cached=arguments.cached)
+        content = measure(synthesis, content, arguments.families.split(","), names)
     _write(COEFFICIENTS, fit(content))
     show(content)
 
 
-def measure(content: dict[str, Any], families: list[str], names: list[str]) -> dict[str, Any]:
+def measure(
+    synthesis: unit_synthesis.Synthesis, content: dict[str, Any], families: list[str],
+    names: list[str],
+) -> dict[str, Any]:  # fmt: skip
     """Return the measurements with those of the named samples (all by default) made anew."""
-    synthesis = unit_synthesis.Synthesis()
     for config in (*resource_samples.FITTED, *resource_samples.HELD_BACK):
         if names and config.name not in names:
             continue
@@ -107,13 +114,14 @@ def by_unit(cells: Mapping[str, tuple[int, Counter[str]]], family: str) -> dict[
             sum(weight * own[cell] for cell, weight in weights.items())
             for weights in WEIGHTS.values()
         ]
-        if any(figures) and name not in SINGLE_BITS:
+        if name not in SINGLE_BITS:
             found[name.rpartition(".")[2]] = [count, *figures]
     return found
 
 
 def fit(content: dict[str, Any]) -> dict[str, Any]:
     """Return the factors, fitted to the samples that are not held back; none is negative."""
+    so_far: dict[str, Any] = coefficients()["families"]
     fitted: dict[str, Any] = {}
     for family, samples in content["families"].items():
         rows = {
@@ -122,57 +130,64 @@ def fit(content: dict[str, Any]) -> dict[str, Any]:
             if name not in {held.name for held in resource_samples.HELD_BACK}
         }
         _check_names(rows)
-        reference = fitted.get(REFERENCE) if len(rows) < MIN_SAMPLES else None
         fitted[family] = {
-            unit.name: {
-                metric: _fit_unit(unit, metric, rows, family)
-                if reference is None
-                else _in_proportion(unit, metric, rows, family, reference[unit.name][metric])
-                for metric in METRICS
-            }
+            unit.name: _fit_unit(unit, rows, family, so_far[family].get(unit.name))
             for unit in UNITS
-            if any(unit.name in units for units in rows.values())
         }
     return {key: content[key] for key in ("tool", "command", "gateware")} | {"families": fitted}
 
 
 def _fit_unit(
-    unit: Unit, metric: str, rows: dict[OverlayConfig, dict[str, list[float]]], family: Family
-) -> dict[str, float]:
-    """Return the factors of a unit's terms: least squares of the relative errors."""
-    matrix, wanted = [], []
-    for config, units in rows.items():
-        count, *figures = units.get(unit.name, [unit.count(config), *([0.0] * len(FIGURES))])
+    unit: Unit, rows: dict[OverlayConfig, dict[str, list[float]]], family: Family,
+    so_far: dict[str, dict[str, float]] | None,
+) -> dict[str, dict[str, float]]:  # fmt: skip
+    """Return the factors of a unit's terms by metric, from the samples that show the unit."""
+    measured = {config: units[unit.name] for config, units in rows.items() if unit.name in units}
+    for config, (count, *_) in measured.items():
         if count != unit.count(config):
             raise SystemExit(f"{unit.name}: {count} in {config.name}, not {unit.count(config)}")
-        value = figures[FIGURES.index(metric)]
-        if metric == "luts":
-            value -= _memory_luts(unit.name, config, family) / count
-        weight = 1 / max(abs(value), 20.0)
-        matrix.append([weight * TERMS[term](config) for term in unit.terms])
-        wanted.append(weight * value)
-    factors, _ = nnls(np.array(matrix, float), np.array(wanted))
+    if not measured:
+        return so_far or {metric: {} for metric in METRICS}
+    found: dict[str, dict[str, float]] = {}
+    for metric in METRICS:
+        wanted = {c: _logic(unit.name, metric, c, row, family) for c, row in measured.items()}
+        if so_far is None or len(measured) >= MIN_SAMPLES:
+            found[metric] = _least_squares(unit, wanted)
+        else:
+            found[metric] = _in_proportion(unit, wanted, so_far[metric])
+    return found
+
+
+def _logic(
+    unit: str, metric: str, config: OverlayConfig, row: list[float], family: Family
+) -> float:
+    """Return what was measured of one unit, without LUTs that are memory."""
+    count, *figures = row
+    value = figures[FIGURES.index(metric)]
+    return value - _memory_luts(unit, config, family) / count if metric == "luts" else value
+
+
+def _least_squares(unit: Unit, wanted: dict[OverlayConfig, float]) -> dict[str, float]:
+    """Return the factors with the least squares of the relative errors."""
+    weights = np.array([1 / max(abs(value), 20.0) for value in wanted.values()])
+    terms = np.array([[TERMS[term](config) for term in unit.terms] for config in wanted], float)
+    factors, _ = nnls(weights[:, None] * terms, weights * np.array(list(wanted.values())))
     return {t: float(f"{f:.5g}") for t, f in zip(unit.terms, factors, strict=True) if f > 1e-6}
 
 
 def _in_proportion(
-    unit: Unit, metric: str, rows: dict[OverlayConfig, dict[str, list[float]]], family: Family,
-    reference: dict[str, float],
-) -> dict[str, float]:  # fmt: skip
-    """Return the factors of another family, all of them times what suits the few samples best."""
+    unit: Unit, wanted: dict[OverlayConfig, float], so_far: dict[str, float]
+) -> dict[str, float]:
+    """Return the factors so far, all of them times what suits the few samples best."""
     measured = fitted = 0.0
-    for config, units in rows.items():
-        count, *figures = units.get(unit.name, [unit.count(config), *([0.0] * len(FIGURES))])
-        value = figures[FIGURES.index(metric)]
-        if metric == "luts":
-            value -= _memory_luts(unit.name, config, family) / count
-        other = sum(factor * TERMS[term](config) for term, factor in reference.items())
+    for config, value in wanted.items():
+        before = sum(factor * TERMS[term](config) for term, factor in so_far.items())
         weight = 1 / max(abs(value), 20.0)
-        measured += weight * weight * value * other
-        fitted += weight * weight * other * other
+        measured += weight * weight * value * before
+        fitted += weight * weight * before * before
     if not fitted:
-        return _fit_unit(unit, metric, rows, family)
-    return {t: float(f"{f * max(0.0, measured) / fitted:.5g}") for t, f in reference.items()}
+        return _least_squares(unit, wanted)
+    return {t: float(f"{f * max(0.0, measured) / fitted:.5g}") for t, f in so_far.items()}
 
 
 def _memory_luts(unit: str, config: OverlayConfig, family: Family) -> int:
@@ -189,38 +204,34 @@ def _check_names(rows: dict[OverlayConfig, dict[str, list[float]]]) -> None:
         raise SystemExit(f"no row in tf2.resources.units for {', '.join(sorted(strange))}")
 
 
-def totals(units: dict[str, list[float]]) -> dict[str, float]:
-    """Return the figures of a whole overlay as measured."""
-    return {
-        figure: sum(row[0] * row[i] for row in units.values())
-        for i, figure in enumerate(FIGURES, start=1)
-    }
-
-
 def show(content: dict[str, Any]) -> None:
-    """Print what was measured, and what the model says, overlay by overlay."""
+    """Print of each overlay what was measured, and what the model says of the same units."""
     coefficients.cache_clear()
     held = {config.name for config in resource_samples.HELD_BACK}
-    print(
-        f"{'overlay':<18}{'family':<7}" + "".join(f"{f'{m} measured, model':>32}" for m in FIGURES)
-    )
+    print(f"{'overlay':<18}{'family':<7}units" + "".join(f"{m:>30}" for m in METRICS))
     for family, samples in content["families"].items():
         for name, units in samples.items():
-            model_config = OverlayConfig(**content["configs"][name])
-            model = estimate_resources(model_config, family)
-            if family == "intel":  # whose small memories yosys does not map to MLABs
-                in_luts = sum(memory_luts(memory, family) for memory in model.memories)
-                model = replace(model, luts=model.luts - in_luts)
-            model_figures = {
-                **{metric: getattr(model, metric) for metric in METRICS},
-                "block_rams": block_rams(model_config, family),
-            }
-            line = f"{name + ('*' if name in held else ''):<18}{family:<7}"
-            for figure, value in totals(units).items():
-                got = model_figures[figure]
-                error = 100 * (got - value) / value if value else 0.0
-                line += f"{f'{value:,.0f}  {got:,.0f}  {error:+.1f} %':>32}"
+            config = OverlayConfig(**content["configs"][name])
+            line = f"{name + ('*' if name in held else ''):<18}{family:<7}{len(units):>5}"
+            for metric in METRICS:
+                measured, model = compared(config, family, units, metric)
+                error = 100 * (model - measured) / measured if measured else 0.0
+                line += f"{f'{measured:,.0f}  {model:,.0f}  {error:+.1f} %':>30}"
             print(line)
+
+
+def compared(
+    config: OverlayConfig, family: Family, units: Mapping[str, list[float]], metric: str
+) -> tuple[float, float]:
+    """Return a metric of the measured units of an overlay, and what the model says of them.
+
+    LUTs without those that are memory: their count is exact.
+    """
+    model = estimate_resources(config, family).units
+    measured = sum(
+        row[0] * _logic(name, metric, config, row, family) for name, row in units.items()
+    )
+    return measured, sum(getattr(unit, metric) for unit in model if unit.name in units)
 
 
 def _gateware() -> str:

@@ -23,8 +23,12 @@ FITTED: tuple[OverlayConfig, ...] = (
     _sample("fit-4x7x8", (4, 7, 8), 2048, 128, 2, 32, 16),
     _sample("fit-4x3x16", (4, 3, 16), 2048, 128, 2, 32, 16),
     _sample("fit-8x3x8", (8, 3, 8), 2048, 128, 2, 32, 16),
+    NAMED["arria10-gx1150"],
 )
-"""Small ones: one in the middle, and others that differ from it in a parameter or in all."""
+"""Small ones: one in the middle, others that differ from it in a parameter or in all; a large one.
+
+Not every unit of all of them was synthesised for every family.
+"""
 
 HELD_BACK: tuple[OverlayConfig, ...] = (
     _sample("check-4x5x8", (4, 5, 8), 1024, 128, 5, 64, 16),

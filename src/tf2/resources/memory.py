@@ -23,8 +23,8 @@ QUEUED_TRANSFERS = 4
 OPEN_BURSTS = 8
 """Depths of the gateware's queues; a test holds them to the gateware."""
 
-LAYER_BITS = 958
-LANE_BITS = 138
+LAYER_BITS = 966
+LANE_BITS = 110
 """Bits of a layer's instruction, and more for each position; a test holds them to the ISA."""
 
 PARAMETER_BITS = 59
@@ -158,7 +158,8 @@ def memories(config: OverlayConfig) -> tuple[Memory, ...]:
 
 def layer_bits(config: OverlayConfig) -> int:
     """Return the bits of a layer's instruction."""
-    return LAYER_BITS + LANE_BITS * config.pixels
+    places = sum(max(1, lane.bit_length()) for lane in range(config.pixels))
+    return LAYER_BITS + LANE_BITS * config.pixels + 2 * places
 
 
 def blocks(memory: Memory, family: Family) -> int:
