@@ -8,7 +8,7 @@ import pytest
 from bench import run_benches
 from layer_bench import CONFIGS, content, fill, layer_bits
 
-from isa.overlay_layers import LayerCase, random_features, random_layer
+from isa.overlay_layers import LayerCase, random_features, random_layer, with_filters
 from tf2.arch import NAMED
 from tf2.compiler.hazards import with_starts
 from tf2.gateware.array_core import ArrayCore
@@ -116,7 +116,9 @@ def run_layers(rng, config, cases, *, rate, traffic):
         for case in cases:
             ctx.set(dut.layers.payload.as_value(), layer_bits(case.layer, config))
             ctx.set(dut.layers.valid, 1)
-            await ctx.tick().until(dut.layers.ready)
+            taken = False
+            while not taken:  # not `until`: it cannot be left when a comparison fails
+                *_, taken = await ctx.tick().sample(dut.layers.ready)
             ctx.set(dut.layers.valid, 0)
 
     async def loads(ctx):
@@ -149,6 +151,29 @@ def test_random_layers_leave_the_bytes_that_the_instruction_set_says(rng, name, 
     cases.append(random_layer(rng, config, max_cycles=120, residual=True, pool=None))
     cases = overlapping(cases, config) if overlaps else cases
     run_layers(rng, config, cases, rate=rate, traffic=rate < 1)
+
+
+def a_row(read, write):
+    """Return a layer of one group that reads a row of the Feature Buffer and writes another."""
+    return Layer(
+        name=f"row {read} to {write}", kernel=Kernel(words=1), height=1, width=3, raster_height=1,
+        raster_width=3, lanes=3, out_groups=2,
+        input=InputMap(base_row=read, plane_rows=1, height=1, width=3, pitch=3, zero_point=0),
+        output=OutputMap(base_row=write, plane_rows=1, step_y=3),
+    )  # fmt: skip
+
+
+def test_a_row_is_read_in_the_cycle_after_it_is_written_and_not_before(rng):
+    config = CONFIGS["small"]
+    layers = with_starts([a_row(0, 10), a_row(10, 20), a_row(20, 0)], config)
+    needed = layers[1].start_after
+    assert needed == late_start(layers[0], config) - Scheduler.TAKE_LATENCY - READ_TAKEN - 1
+    cases = [with_filters(rng, config, layer) for layer in layers]
+    run_layers(rng, config, cases, rate=1.0, traffic=False)
+    early = replace(layers[1], start_after=needed - 1)
+    cases[1] = replace(cases[1], layer=early)
+    with pytest.raises(AssertionError, match="layer 1, first"):
+        run_layers(rng, config, cases, rate=1.0, traffic=False)
 
 
 @pytest.mark.slow

@@ -86,13 +86,18 @@ def random_layer(
             continue
         if wanted["clips"] and w.emit_x.clipped < 0 and w.emit_y.clipped < 0:
             continue
-        cycles = layer.out_groups * layer.groups * w.interval
-        if cycles <= max_cycles:
-            words = _weights(rng, config, layer)
-            return LayerCase(
-                layer=layer, filters=_filters(rng, config, words), words=words, cycles=cycles
-            )
+        if layer.out_groups * layer.groups * w.interval <= max_cycles:
+            return with_filters(rng, config, layer)
     raise AssertionError(f"no layer with {wanted} in {ATTEMPTS} attempts")
+
+
+def with_filters(rng: np.random.Generator, config: OverlayConfig, layer: Layer) -> LayerCase:
+    """Return a layer with random weights and parameters."""
+    words = _weights(rng, config, layer)
+    return LayerCase(
+        layer=layer, filters=_filters(rng, config, words), words=words,
+        cycles=layer.out_groups * layer.groups * walk(layer, config).interval,
+    )  # fmt: skip
 
 
 def random_features(rng: np.random.Generator, config: OverlayConfig) -> NDArray[np.int8]:
