@@ -13,18 +13,29 @@ from tf2.compiler.geometry import overhang, reach
 from tf2.compiler.ops import ArrayGraph, Conv, SumPart
 from tf2.compiler.plan import Plan
 from tf2.compiler.slots import Place
-from tf2.compiler.stripe_choice import choose_stripes, free_rows, set_smallest, stripe_cycles
+from tf2.compiler.stripe_choice import (
+    OVERLAP,
+    choose_stripes,
+    filter_beats,
+    free_rows,
+    set_smallest,
+    stripe_cycles,
+)
 from tf2.compiler.stripes import Span, cut, extent
-from tf2.isa.filters import block_bytes
 
 MOST_CUTS = 64
 """Places at which stripes may begin; longer maps are cut at multiples of a number of rows."""
 
+NEARLY = 1.05
+"""Growing is chosen where it is estimated to take a twentieth more: its loads, small at first, are
+estimated high, those of even stripes low."""
+
 START_CYCLES = 200
 """Cycles from the start of a program to the first row of its first load, filters beside it."""
 
-LOAD_CYCLES = 6
-"""Cycles of a load beyond its beats while others wait: its instruction, and shorter bursts."""
+LOAD_CYCLES = 16
+"""Cycles of a load beyond its beats while others wait: its instruction, shorter bursts, and a burst
+of filters in between."""
 
 
 def sole_source(graph: ArrayGraph, places: Mapping[str, Place], value: str) -> bool:
@@ -50,7 +61,7 @@ def grow(plan: Plan, conv: Conv, free: int, cycles: float) -> None:
     if any(map(plan.streamed, others)) or not _may_grow(plan, conv):
         return
     spans, end = _growth(plan, conv)
-    if end - START_CYCLES < cycles:
+    if end - START_CYCLES < cycles * NEARLY:
         plan.ported -= {name}
         _let_grow(plan, conv, spans)
 
@@ -135,9 +146,8 @@ def _growth(plan: Plan, conv: Conv) -> tuple[list[Span], int]:
     storage, facts = plan.storage(conv.source), plan.facts[conv.name]
     size, words = facts.source.size, plan.words(storage)
     known: dict[tuple[int, int, tuple[int, int]], int] = {}
-    blocks = facts.out_groups * block_bytes(facts.terms * facts.cover.words, plan.config)
-    # Filters and instructions of a stripe come by the same way.
-    each = -(-blocks // plan.config.ddr_bytes) + words * LOAD_CYCLES
+    # Filters and instructions of a stripe come by the same way, and what leaves goes by it.
+    each = filter_beats(plan, conv) + words * LOAD_CYCLES
     beats = [
         words * plan.rows_of_plane(storage, (0, cut(conv, size, [(0, row)])[0].source[1]))[1]
         * plan.config.row_beats
@@ -154,7 +164,7 @@ def _growth(plan: Plan, conv: Conv) -> tuple[list[Span], int]:
         key = (region.end - region.begin, far.end - far.begin,
                overhang(conv, far.begin, far.end, region))  # fmt: skip
         if key not in known:
-            known[key] = stripe_cycles(plan, conv, stripe, 0)
+            known[key] = stripe_cycles(plan, conv, stripe, 0) - OVERLAP
         return known[key]
 
     return growing_spans(extent(conv), loaded, taken)

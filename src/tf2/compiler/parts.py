@@ -12,7 +12,7 @@ from tf2.compiler.ops import Conv
 from tf2.compiler.plan import Plan
 from tf2.compiler.stripes import Span, even_spans
 
-PART_CYCLES = 40
+PART_CYCLES = 15
 """Cycles that an instruction more costs, about."""
 
 

@@ -40,8 +40,9 @@ STORE_CYCLES = 400
 """Cycles to store an output from which on it may be worth to store it in stripes."""
 
 NEARLY = 1.05
-"""Of cycles that are estimated without regard to what loads and filters take from each other; where
-they differ by less, maps go on chip from layer to layer, which leaves the memory to filters."""
+"""Of cycles that are estimated without regard to what loads, stores and filters take from each
+other; where they differ by less, what moves fewer bytes is better: maps that go on chip from layer
+to layer, and results that are on chip as a whole."""
 
 
 def compile_graph(
@@ -146,7 +147,7 @@ def _array(
         spilled = (*plan.spilled, name)
         trial = _planned(array, packed, config, spilled=spilled, passages=passages)
         trial_cycles = run_cycles(trial[2].instructions, config)
-        if trial_cycles < cycles:
+        if trial_cycles * NEARLY < cycles:
             (plan, drawn, program), cycles = trial, trial_cycles
     return ArraySegment(
         program=program,

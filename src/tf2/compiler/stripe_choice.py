@@ -11,6 +11,10 @@ from tf2.compiler.passage import Passage, passage_stripes
 from tf2.compiler.plan import Plan
 from tf2.compiler.stripes import Span, Stripe, axis_of, cut, even_spans, extent, in_pieces, whole
 from tf2.errors import CompileError, DoesNotFitError
+from tf2.isa.filters import block_bytes
+
+OVERLAP = 25
+"""Cycles, about, that a stripe begins before the results of the one before are written."""
 
 LOAD_LATENCY = 60
 """Cycles from the request of a stripe to its first row."""
@@ -182,16 +186,32 @@ def _in_pieces(plan: Plan, conv: Conv, stripes: tuple[Stripe, ...]) -> tuple[Str
     return tuple(in_pieces(stripe, conv, lanes) for stripe in stripes)
 
 
+def filter_beats(plan: Plan, conv: Conv) -> int:
+    """Return the beats of a layer's filters and parameters, which each stripe reads again."""
+    facts = plan.facts[conv.name]
+    blocks = facts.out_groups * block_bytes(facts.terms * facts.cover.words, plan.config)
+    return -(-blocks // plan.config.ddr_bytes)
+
+
+def leaving_beats(plan: Plan, conv: Conv) -> int:
+    """Return the beats of a layer's result if it is given out, else 0."""
+    if conv.target not in plan.graph.outputs:
+        return 0
+    return plan.whole_rows(plan.storage(conv.target)) * plan.config.row_beats
+
+
 def _cycles(plan: Plan, conv: Conv, *, overlaps: bool) -> float:
     """Return the cycles of a layer in stripes, loads and stores beside it."""
     beats = plan.config.row_beats
     compute = [
-        sum(stripe_cycles(plan, conv, stripe, r) for r in range(len(stripe.regions)))
+        sum(stripe_cycles(plan, conv, stripe, r) - OVERLAP for r in range(len(stripe.regions)))
         for stripe in plan.stripes[conv.name]
     ]
     loads, stores = [], []
     for stripe in plan.stripes[conv.name]:
         load = store = 0
+        if any(plan.streamed(value) for value in conv.reads):
+            load += filter_beats(plan, conv)
         if plan.streamed(conv.source):
             storage = plan.storage(conv.source)
             size = stripe.source[1] - stripe.source[0]
@@ -205,12 +225,15 @@ def _cycles(plan: Plan, conv: Conv, *, overlaps: bool) -> float:
             size = stripe.target[1] - stripe.target[0]
             store += plan.stripe_rows(storage, plan.target_words(conv), size) * beats
             store *= 4 if storage.sums else 1
+        elif conv.target in plan.graph.outputs:
+            rows = stripe.target[1] - stripe.target[0]
+            store += leaving_beats(plan, conv) * rows // extent(conv)
         loads.append(load)
         stores.append(store)
     if not overlaps:
         return float(sum(compute) + sum(loads) + sum(stores))
     loaded = done = 0.0
-    for load, cycles in zip(loads, compute, strict=True):
-        loaded += load
+    for load, cycles, stored in zip(loads, compute, [0, *stores], strict=False):
+        loaded += load + stored  # what leaves goes by the same way
         done = max(done, loaded) + cycles
     return max(done, float(sum(loads) + sum(stores))) + stores[-1]
