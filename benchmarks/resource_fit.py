@@ -4,7 +4,7 @@ Synthesises the overlays of `resource_samples` unit by unit with yosys, for ever
 what was measured and the factors fitted to it beside `tf2.resources`, and prints the error on the
 overlays that were held back. Units that have not changed since the last run come from
 ``build/unit-synthesis``; ``--cached`` synthesises nothing and takes what is there. ``--fit-only``
-makes the factors from the measurements as they are.
+makes the factors from the measurements as they are. The fit wants scipy.
 
 A unit that few samples show is not fitted anew: its factors so far are scaled to those samples.
 """
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
 
 import resource_samples
 import unit_synthesis
@@ -171,6 +170,8 @@ def _least_squares(unit: Unit, wanted: dict[OverlayConfig, float]) -> dict[str, 
     """Return the factors with the least squares of the relative errors."""
     weights = np.array([1 / max(abs(value), 20.0) for value in wanted.values()])
     terms = np.array([[TERMS[term](config) for term in unit.terms] for config in wanted], float)
+    from scipy.optimize import nnls  # for the fit alone: tests compare without it
+
     factors, _ = nnls(weights[:, None] * terms, weights * np.array(list(wanted.values())))
     return {t: float(f"{f:.5g}") for t, f in zip(unit.terms, factors, strict=True) if f > 1e-6}
 
