@@ -332,3 +332,22 @@ def test_rows_of_a_result_leave_while_its_layer_still_runs(rng, columns):
     assert len(stored) == len(set(stored)) == -(-24 * out[3] // 5)  # each row once
     feeds = {"x": rng.integers(-128, 128, size).astype(np.int8)}
     np.testing.assert_array_equal(run(graph, config, feeds)["y"], interpret(graph, feeds)["y"])
+
+
+def test_a_map_of_one_slice_is_read_by_rows_for_a_result_of_several_slices(rng):
+    weights = {
+        "w": rng.choice(np.array([-4, -1, 0, 1, 2, 16], np.int8), (9, 2, 2, 2, 1)),
+        "b": rng.integers(-900, 900, 9).astype(np.int32),
+        "m": rng.integers(1, 256, 9).astype(np.int32),
+        "s": rng.integers(6, 12, 9).astype(np.int32),
+    }
+    node = Node(
+        name="volume", op="Conv", domain="tf2", inputs=("x", *weights), outputs=("y",),
+        attrs={"group": 9, "strides": (1, 3, 2), "dilations": (1, 2, 1),
+               "pads": (1, 1, 0, 1, 0, 0)},
+    )  # fmt: skip
+    shapes = {"x": (1, 18, 1, 6, 3), "y": (1, 9, 2, 2, 2)}
+    graph = conv_graph(shapes, [node], weights=weights)
+    feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    found = run(graph, CONFIGS["one pixel"], feeds)
+    np.testing.assert_array_equal(found["y"], interpret(graph, feeds)["y"])

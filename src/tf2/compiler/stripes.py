@@ -98,10 +98,14 @@ def cut(conv: Conv, source: Axes, spans: list[Span]) -> tuple[Stripe, ...]:
                     )
                 )  # fmt: skip
                 continue
+            read = [
+                f.slices if source[0] > 1 else (f.source_begin, f.source_end)  # as `axis_of` says
+                for f in far
+            ]
             stripes.append(
                 Stripe(
                     regions=regions,
-                    source=(min(f.slices[0] for f in far), max(f.slices[1] for f in far)),
+                    source=(min(r[0] for r in read), max(r[1] for r in read)),
                     target=(begin, end),
                     added=(begin, end),
                 )
