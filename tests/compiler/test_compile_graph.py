@@ -351,3 +351,31 @@ def test_a_map_of_one_slice_is_read_by_rows_for_a_result_of_several_slices(rng):
     feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
     found = run(graph, CONFIGS["one pixel"], feeds)
     np.testing.assert_array_equal(found["y"], interpret(graph, feeds)["y"])
+
+
+def test_what_is_added_behind_a_stride_of_all_banks_is_a_layer_of_its_own(rng):
+    weights: dict[str, np.ndarray] = {}
+    nodes = [
+        conv("shrink", "x", "z", weights, rng, outs=8, channels=8, stride=3),
+        conv("far", "x", "f", weights, rng, outs=8, channels=8, stride=3),
+        conv("other", "z", "o", weights, rng, outs=8, channels=8),
+        Node(name="sum", op="Add", domain="tf2", inputs=("f", "z"), outputs=("y",)),
+    ]
+    shapes = {"x": (1, 8, 11, 11), **dict.fromkeys("zfoy", (1, 8, 4, 4))}
+    graph = conv_graph(shapes, nodes, weights=weights)
+    feeds = {"x": rng.integers(-128, 128, shapes["x"]).astype(np.int8)}
+    found = run(graph, named_config("test-small"), feeds)  # three banks
+    np.testing.assert_array_equal(found["y"], interpret(graph, feeds)["y"])
+
+
+def test_a_first_layer_in_pieces_does_not_run_while_its_input_comes():
+    config = OverlayConfig(
+        outputs=2, pixels=7, inputs=8, feature_rows=512, filter_words=64, post_pixels=3,
+        pool_groups=16, ddr_bytes=8,
+    )  # fmt: skip
+    rng = np.random.default_rng(10749)  # where stripes of one row were taken for no pieces
+    graph = random_graph(rng, rank=int(rng.integers(1, 4)), steps=int(rng.integers(1, 9)))
+    feeds = {"x": rng.integers(-128, 128, graph.shape("x")).astype(np.int8)}
+    found, wanted = run(graph, config, feeds), interpret(graph, feeds)
+    for value in graph.outputs:
+        np.testing.assert_array_equal(found[value], wanted[value])

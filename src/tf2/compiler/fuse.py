@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from tf2.compiler.ops import AddPart, ArrayGraph, Conv, Joined
 
-MayFuse = Callable[[Conv], bool]
-"""Whether a layer may take in what follows it."""
+MayFuse = Callable[[Conv, Conv], bool]
+"""Whether a layer may take in the copy, with its sum or pool, that follows it."""
 
 
 def fuse(graph: ArrayGraph, may_fuse: MayFuse) -> ArrayGraph:
@@ -65,7 +65,7 @@ def _merged(
         if turned is None or turned.source not in made or count[turned.source] != 1:
             continue
         before = convs[made[turned.source]]
-        if before.pool is not None or before.raw or not may_fuse(before):
+        if before.pool is not None or before.raw or not may_fuse(before, turned):
             continue
         if before.add is not None and (turned.add is not None or turned.raw):
             continue
@@ -110,7 +110,7 @@ def _pools_before_joins(graph: ArrayGraph, may_fuse: MayFuse) -> ArrayGraph:
             and count[part] == 1
             and makers[part].pool is None
             and not makers[part].raw
-            and may_fuse(makers[part])
+            and may_fuse(makers[part], pool)
             for part in join.parts
         ):
             continue

@@ -18,6 +18,7 @@ from tf2.compiler.stripe_choice import (
     choose_stripes,
     filter_beats,
     free_rows,
+    runs_in_pieces,
     set_smallest,
     stripe_cycles,
 )
@@ -131,8 +132,7 @@ def growing_spans(
 def _may_grow(plan: Plan, conv: Conv) -> bool:
     """Return whether a layer can run in stripes over an input of which the rest still comes."""
     planes = max(conv.size[0], plan.storage(conv.source).size[0])
-    pieces = any(len(stripe.regions) > 1 for stripe in plan.stripes[conv.name])
-    return planes == 1 and conv.add is None and not pieces
+    return planes == 1 and conv.add is None and not runs_in_pieces(plan, conv)
 
 
 def _let_grow(plan: Plan, conv: Conv, spans: list[Span]) -> None:

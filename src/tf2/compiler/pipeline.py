@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from math import gcd
 
 import numpy as np
 
@@ -109,8 +110,14 @@ def _host(
     return HostSegment(graph=part.replaced())
 
 
-def _may_fuse(array: ArrayGraph, conv: Conv, config: OverlayConfig) -> bool:
-    """Return whether a layer's filters surely fit into the ring, so that it runs in one piece."""
+def _may_fuse(array: ArrayGraph, conv: Conv, behind: Conv, config: OverlayConfig) -> bool:
+    """Return whether a layer may take in a sum or a pool: where it runs in one piece.
+
+    Its filters must surely fit into the ring. Where its stride shares a factor with the banks,
+    positions are computed a few at a time, which does not suit the bytes that are added.
+    """
+    if behind.add is not None and gcd(conv.strides[2], config.pixels) > 1:
+        return False
     taps = int(np.prod(conv.kernel))
     words = -(-conv.weight.shape[1] // config.inputs)
     if conv.groups > 1 and conv.weight.shape[1] % config.inputs:
@@ -127,7 +134,7 @@ def _may_fuse(array: ArrayGraph, conv: Conv, config: OverlayConfig) -> bool:
 def _array(
     array: ArrayGraph, config: OverlayConfig, watch: frozenset[str]
 ) -> tuple[ArraySegment, Plan]:
-    array = fuse(array, lambda conv: _may_fuse(array, conv, config))
+    array = fuse(array, lambda conv, behind: _may_fuse(array, conv, behind, config))
     made = [*(c.target for c in array.convs), *(join.target for join in array.joined)]
     seen = tuple(v for v in made if v in watch and v not in array.outputs)
     array = replace(array, outputs=(*array.outputs, *seen))

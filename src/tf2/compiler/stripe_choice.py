@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import gcd
+from math import gcd, prod
 
 from tf2.compiler.geometry import Grid, build_layer, layer_cycles
 from tf2.compiler.memory import peak
@@ -170,19 +170,29 @@ def _spans(plan: Plan, conv: Conv, count: int) -> list[Span]:
     return even_spans(length, count, quantum)
 
 
+def runs_in_pieces(plan: Plan, conv: Conv) -> bool:
+    """Return whether a layer's filters exceed the Filter Cache, so that each is used once."""
+    exceeds = _filter_words(plan, conv) > plan.config.filter_words
+    return exceeds and conv.size[1] * conv.size[2] > 1
+
+
+def _filter_words(plan: Plan, conv: Conv) -> int:
+    facts = plan.facts[conv.name]
+    return facts.terms * prod(conv.kernel) * facts.cover.words
+
+
 def _in_pieces(plan: Plan, conv: Conv, stripes: tuple[Stripe, ...]) -> tuple[Stripe, ...]:
     """Return the stripes of a layer, in pieces where its filters exceed the Filter Cache."""
-    config, facts = plan.config, plan.facts[conv.name]
-    z, y, x = conv.kernel
-    length = facts.terms * z * y * x * facts.cover.words
-    lanes = config.pixels // gcd(conv.strides[2], config.pixels)
-    if length <= config.filter_words or conv.size[1] * conv.size[2] == 1:
+    if not runs_in_pieces(plan, conv):
         return stripes
+    config = plan.config
     if conv.add is not None or conv.pool is not None:
+        length = _filter_words(plan, conv)
         raise DoesNotFitError(
             f"layer {conv.name!r} needs {length} words of the Filter Cache, which has "
             f"{config.filter_words}: use an overlay with filter_words >= {length}"
         )
+    lanes = config.pixels // gcd(conv.strides[2], config.pixels)
     return tuple(in_pieces(stripe, conv, lanes) for stripe in stripes)
 
 
