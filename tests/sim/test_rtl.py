@@ -9,6 +9,7 @@ import pytest
 
 from isa.random_programs import random_program
 from tf2.arch import OverlayConfig, named_config
+from tf2.arch.register_map import CONTROL_START, Register
 from tf2.errors import DeviceError, ProgramError
 from tf2.isa import Layer, Load
 from tf2.sim.functional import FunctionalDevice
@@ -89,8 +90,6 @@ def test_the_report_adds_up(overlay):
 
 
 def test_the_overlay_counts_what_the_simulation_counts(overlay):
-    from tf2.arch.register_map import Register
-
     device = overlay(SMALL, ddr=STALLS)
     report = compare(device, random_program(np.random.default_rng(8), SMALL))
     counted = device._simulation.counters()  # some cycles later: after the registers were read
@@ -155,6 +154,22 @@ def test_a_deadline_ends_a_run(overlay):
         device.run(case.program, case.arena.copy())
     device._deadline = DEADLINE
     compare(device, case)
+
+
+def test_a_run_cut_short_anywhere_leaves_nothing_to_the_next(overlay):
+    case = random_program(np.random.default_rng(5), SMALL)
+    device = overlay(SMALL)
+    cycles = compare(device, case).cycles
+    simulation = device._simulation
+    for cut in range(100, cycles, cycles // 40):
+        arena = case.arena.copy()
+        simulation.attach(arena)
+        device._write_registers(case.program)
+        simulation.begin()
+        simulation.write(Register.CONTROL, CONTROL_START)
+        assert not simulation.run(cut)
+        device._clear_error()  # as a host does: abort, and wait until the buses are idle
+        compare(device, case)
 
 
 def test_a_program_that_breaks_a_rule_never_runs(overlay):

@@ -29,7 +29,8 @@ class PE(wiring.Component):
     overwritten from cycle w on.
 
     Members: write_en, write_address, write_word In: C weights into the Filter Cache; valid, last,
-    address In; features In: P x C x signed(8); sums Out: P x signed(32), wrapping.
+    address In; clear In: forget the group under way; features In: P x C x signed(8); sums Out:
+    P x signed(32), wrapping.
     """
 
     FEATURES_AFTER = 3
@@ -44,6 +45,7 @@ class PE(wiring.Component):
             "write_word": In(data.ArrayLayout(weight_shape(config.lane), config.inputs)),
             "valid": In(1),
             "last": In(1),
+            "clear": In(1),
             "address": In(word_bits(config)),
             "features": In(features_layout(config)),
             "sums": Out(data.ArrayLayout(signed(32), config.pixels)),
@@ -76,6 +78,8 @@ class PE(wiring.Component):
                 m.d.sync += accumulator.eq(total)
             with m.If(valid & last):
                 m.d.sync += [drain.eq(total), accumulator.eq(0)]
+            with m.If(self.clear):
+                m.d.sync += accumulator.eq(0)
         return m
 
     def _dot_product(self) -> DotProduct:

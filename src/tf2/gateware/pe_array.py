@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Value
+from amaranth.hdl import Module, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -53,6 +53,9 @@ class PEArray(wiring.Component):
         valid = delayed(m, issue.valid, self._wait, reset=True, name="valid")
         last = delayed(m, issue.last, self._wait, name="last")
         address = delayed(m, issue.address, self._wait, name="address")
+        # A `ResetInserter` around this unit does not reach PEs that are modules of their own.
+        clear = Signal(init=1)
+        m.d.sync += clear.eq(0)
         for n in range(self._config.outputs):
             pe = add_shared(m, f"pe_{n}", "pe", lambda: PE(self._config), platform)
             m.d.comb += [
@@ -61,6 +64,7 @@ class PEArray(wiring.Component):
                 Value.cast(pe.write_word).eq(Value.cast(write.word[n])),
                 pe.valid.eq(valid),
                 pe.last.eq(last),
+                pe.clear.eq(clear),
                 pe.address.eq(address),
                 Value.cast(pe.features).eq(Value.cast(self.features)),
             ]
