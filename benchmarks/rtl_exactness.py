@@ -38,6 +38,14 @@ CONFIGS = (
 DEADLINE = 200_000
 
 
+def stalling(rng: np.random.Generator, seed: int) -> DdrSettings:
+    """Return a memory of random latency and bandwidth that stalls at random."""
+    return DdrSettings(
+        latency=int(rng.integers(1, 60)), stalls_per_256=int(rng.integers(0, 200)),
+        beats_per_256=int(rng.integers(64, 257)), seed=seed,
+    )  # fmt: skip
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     arguments.add_argument("--programs", type=int, default=1000)
@@ -52,10 +60,7 @@ def main() -> int:
         config = CONFIGS[seed % len(CONFIGS)]
         rng = np.random.default_rng(seed)
         case = random_program(rng, config, layers=options.layers)
-        ddr = DdrSettings(
-            latency=int(rng.integers(1, 60)), stalls_per_256=int(rng.integers(0, 200)),
-            beats_per_256=int(rng.integers(64, 257)), seed=seed,
-        )  # fmt: skip
+        ddr = stalling(rng, seed)
         expected, found = case.arena.copy(), case.arena.copy()
         FunctionalDevice(config).run(case.program, expected)
         try:
