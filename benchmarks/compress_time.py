@@ -26,7 +26,7 @@ from rich.progress import Progress
 import light_models
 from tf2.compression import compress
 from tf2.data import PRESETS
-from tf2.flow.compressing import BATCH
+from tf2.flow.calibration import BATCH
 from tf2.model_file import CompressionSettings
 
 STAGES = {

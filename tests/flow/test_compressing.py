@@ -11,7 +11,7 @@ import tf2
 from color_classifier import CLASSES, write_images, write_model
 from tf2.data import Preprocessing, Samples
 from tf2.errors import CompressionError, DataError
-from tf2.flow.compressing import class_names, fitted_preprocessing
+from tf2.flow.network import class_names, fitted_preprocessing
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tf2.data import Samples, labels_from_folders
 from tf2.errors import DataError
 from tf2.evaluation import accuracy
 from tf2.flow import open_samples
-from tf2.flow.compressing import fitted_preprocessing
+from tf2.flow.network import fitted_preprocessing
 from tf2.training.settings import TrainingSettings
 
 

@@ -173,7 +173,7 @@ def test_a_full_disk_is_said_and_the_training_is_not_lost(work, monkeypatch):
         raise OSError(28, "No space left on device")
 
     command = ("prune", "colors.onnx", *DATA, "--target", "flops=0.7", "--round-to", "1")
-    monkeypatch.setattr("tf2.flow.pruning.atomic_write", full)
+    monkeypatch.setattr("tf2.flow.pruned.atomic_write", full)
     code, out, error = tf2(*command, "-o", "small.onnx")
     assert (code, out) == (1, "")
     assert "small.onnx cannot be written: No space left on device" in error

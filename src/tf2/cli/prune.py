@@ -21,7 +21,7 @@ from tf2.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from tf2.flow.pruning import Figures, Pruned
+    from tf2.flow.pruned import Figures, Pruned
     from tf2.pruning.recipe import PruningRecipe
 
 EPILOG = """\b

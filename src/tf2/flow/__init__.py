@@ -16,7 +16,8 @@ from tf2.flow.overlays import (
     profile,
 )
 from tf2.flow.places import open_labels, open_samples
-from tf2.flow.pruning import Pruned, prune
+from tf2.flow.pruned import Pruned
+from tf2.flow.pruning import prune
 from tf2.flow.retraining import Retraining, retraining
 from tf2.flow.running import Prediction, classify, is_classifier, predictions, run_samples
 from tf2.flow.searching import SearchReport, search

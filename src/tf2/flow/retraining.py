@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tf2.compression import Compressed
 from tf2.data import Preprocessing, Samples
 from tf2.errors import MissingExtraError
-from tf2.flow import compressing
-from tf2.flow.importing import float_weights
+from tf2.flow.calibration import batches_of, calibration_samples
+from tf2.flow.manifest import compressed_model
+from tf2.flow.network import Network, network_of
 from tf2.importers import InputShapes
-from tf2.ir import Graph
-from tf2.model_file import CompressedModel, CompressionSettings, Manifest, Source
+from tf2.model_file import CompressedModel, CompressionSettings
 
 if TYPE_CHECKING:
     from tf2.training.inq import Inq
@@ -34,28 +33,6 @@ if TYPE_CHECKING:
     from tf2.training.start import Start
 
 Batches = Sequence[Mapping[str, np.ndarray]]
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Network:
-    """What a training is told about a network, beside its weights.
-
-    Attributes:
-        graph: Imported, float.
-        source: Where it came from.
-        preprocessing: From an image to its input.
-        class_names: By index.
-    """
-
-    graph: Graph
-    source: Source
-    preprocessing: Preprocessing | None
-    class_names: tuple[str, ...] | None
-
-    @property
-    def pixel_affine(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """(gain, offset) per channel of an image's bytes; None for inputs that are no images."""
-        return compressing._pixel_affine(self.preprocessing)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -89,7 +66,7 @@ class Retraining:
 
         compressed = packed(self.start, self.module, self.inq, self.batches)
         settings = self.start.settings.model_copy(update={"method": self.training.method})
-        return packed_model(self.network, compressed, settings, figures={}, seconds=0.0)
+        return compressed_model(self.network, compressed, settings, figures={}, seconds=0.0)
 
 
 def retraining(
@@ -133,10 +110,8 @@ def retraining(
     training = training or TrainingSettings()
     settings = settings or CompressionSettings()
     network = network_of(model, weights, input_shapes, outputs, preprocessing, class_names)
-    samples = compressing._calibration_samples(
-        calibration, network.preprocessing, network.graph, settings, 0, False
-    )
-    batches = compressing.batches_of(samples, network.graph)
+    samples = calibration_samples(calibration, network.preprocessing, network.graph, settings)
+    batches = batches_of(samples, network.graph)
     start = start_of(
         network.graph,
         batches,
@@ -169,57 +144,3 @@ def require_torch() -> None:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError(extra="torch", need="Training") from error
-
-
-def network_of(
-    model: Any,
-    weights: str | Path | None,
-    input_shapes: InputShapes | None,
-    outputs: Sequence[str] | None,
-    preprocessing: Preprocessing | str | Path | None,
-    class_names: Sequence[str] | str | Path | None,
-) -> Network:
-    """Return the network that these options of `tf2.train` name."""
-    graph, source = compressing._graph_of(model, weights, input_shapes, outputs)
-    return Network(
-        graph=graph,
-        source=source,
-        preprocessing=compressing.fitted_preprocessing(preprocessing, graph),
-        class_names=compressing.class_names(class_names, graph),
-    )
-
-
-def packed_model(
-    network: Network,
-    compressed: Compressed,
-    settings: CompressionSettings,
-    *,
-    figures: Mapping[str, float],
-    seconds: float,
-    training: Mapping[str, Any] | None = None,
-) -> CompressedModel:
-    """Return the compressed model of a network that was retrained.
-
-    Args:
-        network: What was retrained.
-        compressed: Its integers.
-        settings: Told in the manifest.
-        figures: Measured; told in the manifest.
-        seconds: It took.
-        training: Its settings, told in the manifest; None for a loop of the user's own.
-    """
-    manifest = Manifest(
-        source=network.source,
-        settings=settings,
-        training=None if training is None else dict(training),
-        preprocessing=network.preprocessing,
-        labels=network.class_names,
-        inputs=compressing._tensor_infos(compressed.graph, compressed.graph.inputs),
-        outputs=compressing._tensor_infos(compressed.graph, compressed.graph.outputs),
-        support=compressed.support,
-        layers=compressed.layers,
-        figures={**figures, **compressing._worst_layer(compressed)},
-        seconds=round(seconds, 2),
-        float_weight_bytes=4 * float_weights(network.graph),
-    )
-    return CompressedModel(graph=compressed.graph, manifest=manifest)
