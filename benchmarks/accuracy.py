@@ -1,10 +1,13 @@
 """Accuracy of pretrained networks, float against compressed, sample by sample.
 
     python benchmarks/accuracy.py --models squeezenet,resnet20 --method compensated --json
+    python benchmarks/accuracy.py --models squeezenet --seeds 8
 
 Networks and data are the project's shared models, in ``shared/models`` beside the repository or
 where TF2_SHARED_MODELS says; what is not there, or needs a framework that is not installed, is
-skipped and named. Calibration and evaluation samples never overlap.
+skipped and named. Calibration and evaluation samples never overlap. With ``--seeds`` each network
+is compressed several times, with other random views and positions: a single draw says little where
+few samples are evaluated.
 """
 
 from __future__ import annotations
@@ -53,6 +56,7 @@ class Figures:
         standard_error: Of ``points``, from the differences sample by sample.
         agreement: Share of samples that both answer alike.
         seconds: Of compression, wall clock.
+        seed: Of the calibration.
     """
 
     model: str
@@ -65,6 +69,7 @@ class Figures:
     standard_error: float
     agreement: float
     seconds: float
+    seed: int
 
 
 Tell = Callable[[str, float], None]
@@ -83,6 +88,7 @@ def figures(task: Task, folder: Path, settings: CompressionSettings, tell: Tell)
             data.calibration,
             preprocessing=data.preprocessing,
             settings=settings,
+            crops=data.views,
             progress=tell,
         )
         seconds += time.perf_counter() - start
@@ -94,7 +100,7 @@ def figures(task: Task, folder: Path, settings: CompressionSettings, tell: Tell)
     return Figures(
         model=task.name,
         measure=task.measure,
-        calibration=len(data.calibration),
+        calibration=len(data.calibration) * (1 + data.views),
         samples=len(difference),
         float_right=round(float(right["float"].mean()), 4),
         int_right=round(float(right["int"].mean()), 4),
@@ -102,6 +108,7 @@ def figures(task: Task, folder: Path, settings: CompressionSettings, tell: Tell)
         standard_error=round(100 * float(difference.std(ddof=1)) / math.sqrt(len(difference)), 2),
         agreement=round(float(agreement.mean()), 4),
         seconds=round(seconds, 1),
+        seed=settings.seed,
     )
 
 
@@ -128,14 +135,31 @@ def _outputs(
 
 def table(results: Sequence[Figures]) -> Table:
     """Return the results as a table."""
-    drawn = Table("model", "N", "float", "int", "points", "+-", "agree", "right is", "calib.", "s")
+    drawn = Table(
+        "model", "seed", "N", "float", "int", "points", "+-", "agree", "right is", "calib.", "s"
+    )
     for r in results:
         numbers = (f"{100 * r.float_right:.2f}", f"{100 * r.int_right:.2f}", f"{r.points:+.2f}")
         rest = (f"{r.standard_error:.2f}", f"{100 * r.agreement:.1f}", r.measure)
-        drawn.add_row(
-            r.model, str(r.samples), *numbers, *rest, str(r.calibration), f"{r.seconds:.0f}"
-        )
+        costs = (str(r.calibration), f"{r.seconds:.0f}")
+        drawn.add_row(r.model, str(r.seed), str(r.samples), *numbers, *rest, *costs)
     return drawn
+
+
+def over_draws(results: Sequence[Figures]) -> list[str]:
+    """Return, for each network compressed more than once, mean and range over the draws."""
+    lines = []
+    for model in dict.fromkeys(r.model for r in results):
+        points = np.array([r.points for r in results if r.model == model])
+        agreement = np.array([100 * r.agreement for r in results if r.model == model])
+        if len(points) > 1:
+            error = points.std(ddof=1) / math.sqrt(len(points))
+            lines.append(
+                f"{model}: {len(points)} draws, mean {points.mean():+.2f} points (standard error "
+                f"over draws {error:.2f}), {points.min():+.2f} to {points.max():+.2f}; same answer "
+                f"{agreement.mean():.1f} % ({agreement.min():.1f} to {agreement.max():.1f})"
+            )
+    return lines
 
 
 def main() -> int:
@@ -144,6 +168,7 @@ def main() -> int:
     parser.add_argument("--models", default=names, help=f"by commas: {names}")
     parser.add_argument("--method", choices=("compensated", "nearest"), default="compensated")
     parser.add_argument("--settings", default="{}", help='more settings: {"seed": 1}')
+    parser.add_argument("--seeds", type=int, default=1, help="draws of each, from the seed on")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
     folder = Path(os.environ.get("TF2_SHARED_MODELS", MODELS))
@@ -159,7 +184,9 @@ def main() -> int:
                 progress.update(bar, description=f"{name}: {stage}", completed=share)
 
             try:
-                results.append(figures(pretrained.TASKS[name], folder, settings, tell))
+                for seed in range(settings.seed, settings.seed + arguments.seeds):
+                    drawn = settings.model_copy(update={"seed": seed})
+                    results.append(figures(pretrained.TASKS[name], folder, drawn, tell))
             except (DataError, ImportModelError, MissingExtraError, FileNotFoundError) as error:
                 skipped[name] = str(error)
             progress.remove_task(bar)
@@ -168,6 +195,8 @@ def main() -> int:
         print(json.dumps(found, indent=2))
     else:
         Console().print(table(results))
+        for line in over_draws(results):
+            print(line)
         for name, reason in skipped.items():
             print(f"{name} skipped: {reason}")
     return 0 if results else 1

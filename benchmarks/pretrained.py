@@ -32,12 +32,21 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Data:
-    """Samples to compress with and others to evaluate on, with the truth about these."""
+    """Samples to compress with and others to evaluate on, with the truth about these.
+
+    Attributes:
+        calibration: To compress with.
+        evaluation: Others.
+        truth: About these.
+        preprocessing: From an image to the input.
+        views: Random views of each photograph that calibrate beside it.
+    """
 
     calibration: Samples
     evaluation: Samples
     truth: Array
     preprocessing: Preprocessing | None = None
+    views: int = 0
 
 
 def _largest(scores: Array) -> Array:
@@ -82,10 +91,11 @@ def _imagenet(models: Path) -> Sequence[Data]:
     labels = read_labels(models / "imagenet-images" / "labels.csv")
     photographs = Samples.open(models / "coco-images" / "images", recipe)
     whole = Data(
-        calibration=photographs.crops(3, seed=0),
+        calibration=photographs,
         evaluation=evaluation,
         truth=match_labels(evaluation.names, labels),
         preprocessing=recipe,
+        views=3,
     )
     return (whole,)
 

@@ -58,6 +58,9 @@ def add_shared(
 ) -> Any:
     """Add a submodule of which there are many, and return the interface to connect.
 
+    Shared, it is an instance that no `ResetInserter` around `m` reaches: what it holds must be
+    gone after its latency, or have a member that clears it (`PE.clear`).
+
     Args:
         m: The module that gets it.
         label: Of the submodule in m.
