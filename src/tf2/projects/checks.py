@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections import Counter
@@ -75,10 +76,12 @@ def synthesise(
             show("synthesise for the family", min(0.95, seen / (4 * _UNITS_OF_YOSYS)))
 
     with tempfile.TemporaryDirectory() as folder:
-        verilog = project.folder.resolve() / "overlay.v"
+        # By a plain name: yosys' scripts end a path at a space, and its WebAssembly has a /tmp of
+        # its own.
+        shutil.copyfile(project.folder / "overlay.v", Path(folder, "overlay.v"))
         run_tool(
             find_tool("yosys"),
-            ["-p", f"read_verilog {verilog}; {SYNTHESIS[part.family]} -top overlay; "
+            ["-p", f"read_verilog overlay.v; {SYNTHESIS[part.family]} -top overlay; "
                    "tee -q -o cells.json stat -json"],
             doing=f"synthesise the overlay for {part.family}",
             folder=Path(folder), log=project.folder / "yosys.log", watch=watch,
