@@ -10,7 +10,7 @@ from onnx_models import conv, model, one_node
 
 from tf2.errors import ImportModelError, UnsupportedOpError
 from tf2.importers.onnx import load, read_onnx
-from tf2.importers.onnx.read import WEIGHT_OPS
+from tf2.importers.onnx.single_precision import WEIGHT_OPS
 
 
 def test_a_missing_file(tmp_path):

@@ -14,7 +14,8 @@ import onnxruntime
 import pytest
 
 from tf2.errors import ImportModelError, MissingExtraError, UnsupportedOpError
-from tf2.importers import pytorch
+from tf2.flow.importing import check_import
+from tf2.importers import load_model, pytorch
 
 torch = pytest.importorskip("torch", reason="the extra 'torch' is not installed")
 nn = torch.nn
@@ -233,6 +234,15 @@ def test_input_shapes_that_make_no_sense_are_refused(shapes, message):
 def test_a_shape_the_module_does_not_run_on_is_refused():
     with pytest.raises(ImportModelError, match=r"fails on inputs of shape \[\(1, 5, 8, 8\)\]"):
         pytorch.export_module(nn.Conv2d(3, 4, 3), [(1, 5, 8, 8)])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.bfloat16])
+def test_a_module_of_another_precision_is_fed_in_it_and_read_in_float32(dtype):
+    torch.manual_seed(0)
+    imported = load_model(nn.Sequential(nn.Linear(4, 3)).to(dtype), input_shapes=[(1, 4)])
+    assert imported.precision == str(dtype).removeprefix("torch.")
+    assert {str(value.dtype) for value in imported.graph.types.values()} == {"float32"}
+    assert check_import(imported, seed=0).runtime.startswith("PyTorch")
 
 
 def test_control_flow_on_computed_values_is_refused():

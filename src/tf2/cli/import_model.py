@@ -82,7 +82,7 @@ def _print(report: ImportReport) -> None:
             "inputs": _values(graph, graph.inputs),
             "outputs": _values(graph, graph.outputs),
             "operators": ", ".join(f"{count} {op}" for op, count in report.operators.items()),
-            "parameters": f"{report.parameters:,}",
+            "parameters": f"{report.parameters:,}" + _precision_text(report.precision),
             "MACs": f"{report.macs / 1e6:,.1f} M a sample",
             "check": _check_text(report.check),
         }
@@ -90,6 +90,10 @@ def _print(report: ImportReport) -> None:
     places = Counter(row.place for row in report.support)
     print_lines("", "Where each node runs: " + ", ".join(f"{n} {p}" for p, n in places.items()), "")
     support_table(report.support)
+
+
+def _precision_text(precision: str) -> str:
+    return "" if precision == "float32" else f" in {precision}; float32 is used from here on"
 
 
 def _check_text(check: Check | None) -> str:
@@ -114,6 +118,7 @@ def _as_json(report: ImportReport, show: bool) -> dict[str, object]:
         "batch_is_free": graph.batch_is_free,
         "operators": report.operators,
         "parameters": report.parameters,
+        "precision": report.precision,
         "macs": report.macs,
         "check": None if report.check is None else _check_json(report.check),
         "support": report.support,

@@ -19,10 +19,11 @@ from tf2.model_file import Source, SourceFile, Support
 from tf2.passes import canonicalize
 from tf2.quantization import partition
 
-TOLERANCE = 1e-3
-"""Relative difference from the source beyond which an import counts as wrong.
+TOLERANCES = {"float64": 1e-3, "float32": 1e-3, "float16": 2e-2, "bfloat16": 2e-1}
+"""Relative difference from the source beyond which an import counts as wrong, by its precision.
 
 Float32 networks summed in another order differ by 1e-6 to 1e-4, wrong imports by more than 1e-2.
+A source of fewer bits rounds each of its features: 2**-11 and 2**-8 of their value.
 """
 
 
@@ -51,6 +52,7 @@ class ImportReport:
         operators: How many nodes of each kind, the most frequent first.
         parameters: Number of float weights.
         macs: Multiply-accumulates of one sample in convolutions and matrix products.
+        precision: Element type of the source's weights; the graph itself is in float32.
         check: None when it was not asked for.
         support: Where each node would run, and why.
     """
@@ -60,6 +62,7 @@ class ImportReport:
     operators: Mapping[str, int]
     parameters: int
     macs: int
+    precision: str
     check: Check | None
     support: tuple[Support, ...]
 
@@ -95,6 +98,7 @@ def inspect_model(
         operators=dict(Counter(node.kind for node in graph.nodes).most_common()),
         parameters=_parameters(graph),
         macs=sum(_macs(graph, node) for node in graph.nodes),
+        precision=imported.precision,
         check=check_import(imported, seed=seed) if check else None,
         support=support_report(graph, rewritten, partition(rewritten.graph)),
     )
@@ -113,7 +117,7 @@ def check_import(imported: ImportedModel, *, seed: int) -> Check:
         difference = largest_difference(imported.graph, runtime.run, seed=seed)
     except EngineError as error:  # the source does not run, the graph may
         return Check(runtime=runtime.name, reason=str(error))
-    if difference.relative > TOLERANCE:
+    if difference.relative > TOLERANCES[imported.precision]:
         worst = max(difference.outputs, key=lambda name: difference.outputs[name].relative)
         raise ImportModelError(
             f"{imported.origin.model}: the imported graph does not compute what {runtime.name} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from tf2.importers.kinds import Kind, kind_of
 from tf2.importers.origin import Origin, digests
 from tf2.importers.readers import READERS
 from tf2.importers.request import Request, SourceModel
-from tf2.importers.runtimes import Runtime
+from tf2.importers.runtimes import Runtime, in_own_precision
 from tf2.importers.torch_readers import is_module, read_module
 from tf2.ir import Graph
 
 InputShapes = Mapping[str, Sequence[int]] | Sequence[Sequence[int]]
 """Shapes with the batch axis, by input name or in the order of the inputs."""
+
+COARSEST_FIRST = ("bfloat16", "float16", "float32", "float64")
 
 TAKES_WEIGHTS: frozenset[Kind] = frozenset({"caffe", "factory"})
 
@@ -30,11 +33,14 @@ class ImportedModel:
         graph: What it computes.
         origin: Where it came from.
         runtime: The framework that can run the source itself, to compare; made when called.
+        precision: Element type of the source's weights, the coarsest where there are several; the
+            graph itself is in float32.
     """
 
     graph: Graph
     origin: Origin
     runtime: Callable[[], Runtime]
+    precision: str = "float32"
 
 
 def load_model(
@@ -59,7 +65,7 @@ def load_model(
         ImportModelError: The model cannot be read, or means something TF2 does not understand.
         MissingExtraError: Its framework is not installed.
     """
-    from tf2.importers.onnx import read_onnx  # late: ONNX takes 0.2 s to import
+    from tf2.importers.onnx import precisions, read_onnx  # late: ONNX takes 0.2 s to import
 
     name = type(model).__name__ if is_module(model) else str(model)
     request = Request(
@@ -84,7 +90,13 @@ def load_model(
         outputs=request.outputs,
         files=digests(source.files),
     )
-    return ImportedModel(graph=graph, origin=origin, runtime=source.runtime)
+    found = precisions(source.proto)
+    return ImportedModel(
+        graph=graph,
+        origin=origin,
+        runtime=partial(in_own_precision, source) if found else source.runtime,
+        precision=next((kind for kind in COARSEST_FIRST if kind in found), "float32"),
+    )
 
 
 def _read(request: Request) -> SourceModel:

@@ -13,6 +13,7 @@ from tf2.errors import EngineError
 
 if TYPE_CHECKING:
     from tf2.importers.check import Arrays, SourceRunner
+    from tf2.importers.request import SourceModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,25 @@ def onnxruntime(source: Any) -> Runtime:
         return Runtime(name=name, run=onnx_runner(source))
     except EngineError as error:
         return Runtime(name=name, reason=str(error))
+
+
+def in_own_precision(source: SourceModel) -> Runtime:
+    """Return a source's runtime as one that takes float32 where the source takes another."""
+    from onnx import TensorProto, helper
+
+    runtime = source.runtime()
+    run = runtime.run
+    if run is None:
+        return runtime
+    kinds = {v.name: v.type.tensor_type.elem_type for v in source.proto.graph.input}
+    if TensorProto.BFLOAT16 in kinds.values():
+        return Runtime(name=runtime.name, reason="the source takes bfloat16, which NumPy lacks")
+    dtypes = {name: helper.tensor_dtype_to_np_dtype(kind) for name, kind in kinds.items() if kind}
+
+    def cast(feeds: Arrays) -> Arrays:
+        return run({k: np.asarray(a, dtypes.get(k, a.dtype)) for k, a in feeds.items()})
+
+    return Runtime(name=runtime.name, run=cast)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from tf2.importers.onnx.infer import walk
 from tf2.importers.onnx.load import loaded
 from tf2.importers.onnx.opset import at_opset
 from tf2.importers.onnx.parse import parse
+from tf2.importers.onnx.single_precision import WEIGHT_OPS, in_float32
 from tf2.ir import Graph
 
 MEASURES = {3: (224,), 4: (224, 224), 5: (64, 64, 64)}
@@ -30,7 +31,8 @@ def read_onnx(
 ) -> Graph:
     """Return a verified graph that computes what the model computes.
 
-    Every value has a static shape. Axis 0 is a free batch wherever a run of one and of two samples
+    Every value has a static shape. A network of half or double precision, its inputs included,
+    becomes one of float32. Axis 0 is a free batch wherever a run of one and of two samples
     proves that samples do not touch each other; else ``batch_is_free`` is false.
 
     Args:
@@ -44,7 +46,7 @@ def read_onnx(
     """
     label = name or (source.graph.name if isinstance(source, onnx.ModelProto) else source.stem)
     given = dict(input_shapes or {})
-    proto = loaded(source)
+    proto = in_float32(loaded(source))
     _set_shapes(proto, given)
 
     def known(part: onnx.ModelProto) -> Mapping[str, np.ndarray]:
@@ -68,12 +70,6 @@ def _set_shapes(model: onnx.ModelProto, given: Mapping[str, Sequence[int]]) -> N
         for dim, size in zip(dims, given.get(value.name, ()), strict=False):
             if size > 0 and not dim.HasField("dim_value"):
                 dim.dim_value = size
-
-
-WEIGHT_OPS = frozenset(
-    {"BatchNormalization", "Conv", "ConvTranspose", "GRU", "Gemm", "GroupNormalization",
-     "InstanceNormalization", "LSTM", "LayerNormalization", "MatMul", "PRelu", "RNN"}
-)  # fmt: skip
 
 
 def _check_weights(graph: Graph) -> None:

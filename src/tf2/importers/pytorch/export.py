@@ -33,7 +33,8 @@ def export_module(
 
     The first axis of every shape is the batch. It becomes free (named ``N``) when all shapes agree
     on it and the module works for any batch; otherwise the sizes given are kept, and a warning is
-    logged with the reason. Inputs are float32. The module is left as it was.
+    logged with the reason. Inputs are of the element type that all weights have, float32 where they
+    differ. The module is left as it was.
 
     Args:
         module: The network with its weights.
@@ -128,7 +129,9 @@ def _check_inputs(
 def _example(module: torch.nn.Module, shapes: Sequence[Sequence[int]]) -> tuple[torch.Tensor, ...]:
     import torch
 
-    return tuple(torch.zeros(*shape, device=device_of(module)) for shape in shapes)
+    kinds = {p.dtype for p in module.parameters() if p.is_floating_point()}
+    dtype = kinds.pop() if len(kinds) == 1 else torch.float32
+    return tuple(torch.zeros(*shape, dtype=dtype, device=device_of(module)) for shape in shapes)
 
 
 def _run(module: torch.nn.Module, name: str, example: tuple[torch.Tensor, ...]) -> Any:
