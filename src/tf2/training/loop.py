@@ -163,6 +163,10 @@ class Trainer:
                     ended = epoch + 1 == epochs
                     self._position = Position(step + 1) if ended else Position(step, epoch + 1)
                     self._save(checkpoint, began)
+            # What came after the last batch, while it was measured, no batch has seen.
+            wanted = torch.tensor(float(self._interruption.wanted), device=self._processes.device)
+            if self._processes.summed(wanted):
+                raise KeyboardInterrupt(f"interrupted{_kept(checkpoint, resume=True)}")
 
     def _epoch(
         self, network: nn.Module, step: int, epoch: int, began: float, checkpoint: Path | None
