@@ -7,7 +7,7 @@ computes a size in double goes on to do so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import onnx
@@ -16,7 +16,7 @@ from onnx import AttributeProto, TensorProto, numpy_helper
 from tf2.errors import ImportModelError
 from tf2.importers.onnx.tensors import tensor_array
 
-OTHER_PRECISIONS = {
+OTHER_PRECISIONS: Mapping[int, str] = {
     TensorProto.FLOAT16: "float16",
     TensorProto.BFLOAT16: "bfloat16",
     TensorProto.DOUBLE: "float64",
