@@ -145,6 +145,15 @@ def test_an_overlay_far_too_large_is_refused_before_any_tool_runs(tmp_path, buil
     assert not asked
 
 
+def test_before_any_tool_runs_a_board_s_own_logic_is_counted(tmp_path, built, monkeypatch):
+    asked, _ = built
+    monkeypatch.setattr(sizing, "BOARD_LUTS", 120_000)
+    flow.build(None, target="ecp5-85k", overlay=SMALL, output=tmp_path / "alone")
+    with pytest.raises(PartTooSmallError, match="with what ulx3s-85f takes around it"):
+        flow.build(None, board="ulx3s-85f", overlay=SMALL, output=tmp_path / "board")
+    assert asked == [SMALL]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

@@ -114,3 +114,11 @@ def test_an_overlay_far_too_large_names_what_it_takes_and_the_part_that_would_do
         refuse_hopeless(config, part_of("ecp5-25k"))
     with pytest.raises(PartTooSmallError, match="no larger part would do"):
         refuse_hopeless(NAMED["original-3840"], part_of("ecp5-85k"))
+
+
+def test_what_a_board_takes_itself_counts_before_synthesis_too():
+    board = BOARDS["ulx3s-85f"]
+    config = replace(NAMED["test-small"], outputs=16, pixels=3, inputs=32)  # 100,160 LUT4
+    refuse_hopeless(config, board.fpga)  # 119.8 %
+    with pytest.raises(PartTooSmallError, match="ulx3s-85f takes around it would take 127 %"):
+        refuse_hopeless(config, board.fpga, board)

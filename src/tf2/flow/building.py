@@ -124,7 +124,7 @@ def build(
         raise ConfigError("there is nothing to build: give a model, an overlay, or both")
     if overlay is not None:
         configs = [overlay_config(overlay)]
-        sizing.refuse_hopeless(configs[0], place.part)
+        sizing.refuse_hopeless(configs[0], place.part, place.board)
         if model is not None:
             compile_model(model, configs[0])  # what cannot run there is known before hours of work
     else:

@@ -73,29 +73,44 @@ def overlays_for(
     return [best, *_smaller(best, fitting)]
 
 
-def refuse_hopeless(config: OverlayConfig, part: Part) -> None:
+def refuse_hopeless(config: OverlayConfig, part: Part, board: Board | None = None) -> None:
     """Say before hours of synthesis that an overlay is far too large for a part.
+
+    Args:
+        config: The overlay.
+        part: Where it goes.
+        board: Whose memory controller and host link are on the part too; None: the overlay alone.
 
     Raises:
         PartTooSmallError: By the resource model it needs more than `HOPELESS` of something; says
             what, and the nearest part that would do.
     """
-    shares = estimate_resources(config, part.family).shares(part)
+    shares = _shares(config, part, board)
     if max(shares.values()) <= HOPELESS:
         return
     over = ", ".join(
         f"{100 * share:.0f} % of the {name}" for name, share in shares.items() if share > 1
     )
     family = [other for other in PARTS.values() if other.family == part.family]
-    enough = [
-        o for o in family if max(estimate_resources(config, o.family).shares(o).values()) <= 1
-    ]
+    enough = [other for other in family if max(_shares(config, other, board).values()) <= 1]
     nearest = min(enough, key=lambda other: other.luts, default=None)
     hint = f"the nearest that would do is {nearest.name}" if nearest else "no larger part would do"
+    around = "" if board is None else f" with what {board.name} takes around it"
     raise PartTooSmallError(
-        f"{config.name} ({config.lanes} lanes) would take {over} on {part.name}; {hint}. Give "
-        "--overlay a smaller one, or leave it out to have one sized"
+        f"{config.name} ({config.lanes} lanes){around} would take {over} on {part.name}; {hint}. "
+        "Give --overlay a smaller one, or leave it out to have one sized"
     )
+
+
+def _shares(config: OverlayConfig, part: Part, board: Board | None) -> dict[str, float]:
+    """Return each resource's share of a part, by name, with the LUTs of the board's own logic."""
+    shares = estimate_resources(config, part.family).shares(part)
+    shares[part.lut_kind] += _board_luts(board) / part.luts
+    return shares
+
+
+def _board_luts(board: Board | None) -> int:
+    return 0 if board is None else BOARD_LUTS
 
 
 def _smaller(best: OverlayConfig, fitting: list[OverlayConfig]) -> Iterator[OverlayConfig]:
@@ -153,9 +168,8 @@ def _derived(
 
 def _fits(config: OverlayConfig, part: Part, board: Board | None) -> bool:
     needed = estimate_resources(config, part.family)
-    luts = needed.luts + (0 if board is None else BOARD_LUTS)
     return (
-        luts <= LUT_SHARE * part.luts
+        needed.luts + _board_luts(board) <= LUT_SHARE * part.luts
         and needed.flip_flops <= part.flip_flops
         and needed.block_rams <= part.block_rams
         and needed.dsps <= part.dsps
