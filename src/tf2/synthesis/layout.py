@@ -24,6 +24,12 @@ _USED = {
 }  # fmt: skip
 """nextpnr's name of each resource."""
 
+_PLACER = ("--placer", "static")
+"""nextpnr's other placer, heap, crowds an overlay of 192 lanes into half of a part.
+
+It then needs 1.8 times the wire, and no router ends (docs/building.md).
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
@@ -95,7 +101,7 @@ def place_and_route(
     """
     options = (
         target.part.nextpnr, "--package", target.package, "--speed", target.grade,
-        "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail",
+        "--freq", f"{clock_mhz:g}", "--seed", str(seed), "--timing-allow-fail", *_PLACER,
         *(("--lpf", "pins.lpf") if constraints is not None else ("--lpf-allow-unconstrained",)),
     )  # fmt: skip
 
@@ -144,7 +150,7 @@ class _Watch:
     """Tells progress from nextpnr's output: 0..1 of packing, of placing, of routing."""
 
     _ANNEALING = re.compile(r"at iteration #(\d+): temp")
-    _PLACING = re.compile(r"at iteration #(\d+), type ALL")
+    _PLACING = re.compile(r"^Info: iter=(\d+) steplen")
     _ARCS = re.compile(r"Routing (\d+) arcs")
     _REMAINING = re.compile(r"\|\s+(\d+)\|\s+[\d.]+\s+[\d.]+\|")
 
@@ -154,7 +160,7 @@ class _Watch:
 
     def __call__(self, line: str) -> None:
         if found := self._PLACING.search(line):
-            self._progress(f"place: iteration {found[1]}", 0.7 * _closing_in(found[1], 12))
+            self._progress(f"place: iteration {found[1]}", 0.7 * _closing_in(found[1], 200))
         elif found := self._ANNEALING.search(line):
             self._progress(f"place: refinement {found[1]}", 0.7 + 0.3 * _closing_in(found[1], 20))
         elif found := self._ARCS.search(line):
