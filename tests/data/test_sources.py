@@ -135,6 +135,7 @@ def test_an_ambiguous_npz_lists_its_arrays(npz):
         ((3, 227, 227), r"cat/1.png: gives shape \(3, 16, 16\); .* is \(3, 227, 227\)\. Choose"),
         ((None, 16, 16, 1), r"is \(any, 16, 16, 1\)"),
         ((16, 16, 3), r"use layout NHWC"),
+        ((1, 3, 16, 16), r"save a single one with an axis of 1 before it"),
     ],
 )
 def test_samples_are_held_to_the_networks_input(photos, shape, message):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from compiler.random_graphs import random_graph
+from model_file.model_file_examples import model_of
 from tf2.arch import named_config
 from tf2.engines import Session
 from tf2.errors import ConfigError, EngineError
@@ -43,6 +44,12 @@ def test_values_inside_are_those_of_int_or_named_as_fused(graph, rng):
 def test_a_float_model_is_refused_with_what_to_do(graph):
     plain = graph.replaced(nodes=(), outputs=("x",))
     with pytest.raises(EngineError, match="engine 'functional' runs"):
+        Session(plain, "functional")
+
+
+def test_a_compressed_model_with_nothing_for_the_array_is_told_so(graph):
+    plain = model_of(graph.replaced(nodes=(), outputs=("x",)))
+    with pytest.raises(EngineError, match=r"nothing for the array of engine 'functional'"):
         Session(plain, "functional")
 
 

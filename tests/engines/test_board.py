@@ -66,7 +66,7 @@ def test_a_session_without_a_board_says_what_to_give(graph):
 
 
 def test_a_folder_that_is_no_build_is_refused(graph, tmp_path):
-    with pytest.raises(ConfigError, match=r"soc\.json does not describe the design"):
+    with pytest.raises(ConfigError, match=r"soc\.json: No such file or directory\. It is the"):
         Session(graph, "board", board=tmp_path)
     (tmp_path / "soc.json").write_text('{"format": 99}')
     with pytest.raises(ConfigError, match="format 99"):

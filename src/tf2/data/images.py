@@ -237,5 +237,7 @@ def _to_rgb(image: Image.Image, name: str) -> NDArray[np.uint8]:
 
 
 def reason_of(error: Exception) -> str:
-    """Return type and text of an error for a message."""
+    """Return what an error says, for a message: the system's words, or type and text."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

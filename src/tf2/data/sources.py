@@ -163,6 +163,8 @@ def _of_shape(sample: NDArray[np.float32], shape: Shape | None, name: str) -> ND
         hint = "Its channels are last and the network wants them first: use layout NCHW"
     elif sample.ndim == 3 and _fits(np.roll(sample.shape, -1).tolist(), shape):
         hint = "Its channels are first and the network wants them last: use layout NHWC"
+    elif sample.ndim == len(shape) - 1:
+        hint = "Axis 0 of an array counts samples: save a single one with an axis of 1 before it"
     raise DataError(f"{name}: gives shape {sample.shape}; the network's input is {wanted}. {hint}")
 
 

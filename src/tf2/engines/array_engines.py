@@ -129,7 +129,13 @@ def register_array_engine(name: str, make_device: Callable[[Target], Device]) ->
 
     def factory(target: Target, threads: int) -> ArrayExecutable:
         graph = target.graph if target.compressed is None else target.compressed.graph
-        if graph is None or not any(node.domain == DOMAIN for node in graph.nodes):
+        is_integer = graph is not None and any(node.domain == DOMAIN for node in graph.nodes)
+        if target.compressed is not None and not is_integer:
+            raise EngineError(
+                f"{target.name} has nothing for the array of engine {name!r}: all its nodes run on "
+                "the host (tf2 info --support). Use engine 'int'"
+            )
+        if graph is None or not is_integer:
             raise EngineError(
                 f"{target.name} is not compressed: engine {name!r} runs .tf2 files. Make one by "
                 "tf2 compress, or use engine 'float'"

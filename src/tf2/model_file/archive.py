@@ -190,4 +190,7 @@ def _no_archive(path: Path, start: bytes, size: int) -> str:
         return f"{path} is empty"
     if start == b"PK\x03\x04":
         return f"{path} is truncated: the end of the archive is missing. Copy or make it again"
-    return f"{path} is no .tf2 file: it is no zip archive"
+    return (
+        f"{path} is no .tf2 file: it is no zip archive. tf2 compress makes one of a model, "
+        "tf2 import says what is in a model"
+    )

@@ -94,13 +94,14 @@ class MemoryMap:
         Raises:
             ConfigError: The file is missing, or is not one of these.
         """
+        wanted = "It is the soc.json that `tf2 build --board` writes beside the bitstream"
         try:
-            content = json.loads(Path(path).read_bytes())
-            return _from_json(content)
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            return _from_json(json.loads(Path(path).read_bytes()))
+        except OSError as error:
+            raise ConfigError(f"{os.fspath(path)}: {error.strerror}. {wanted}") from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigError(
-                f"{os.fspath(path)} does not describe the design on a board: {error!r}. It is the "
-                "soc.json that `tf2 build --board` writes beside the bitstream"
+                f"{os.fspath(path)} does not describe the design on a board: {error!r}. {wanted}"
             ) from error
 
 

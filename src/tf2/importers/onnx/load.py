@@ -45,6 +45,8 @@ def _read(path: Path) -> onnx.ModelProto:
         raise ImportModelError(f"{path} cannot be read: {error.strerror}") from error
     if size > MAX_FILE_BYTES:
         raise ImportModelError(f"{path}: {size} bytes; an ONNX file has at most 2 GiB")
+    if not size:
+        raise ImportModelError(f"{path} is empty. Copy or export it again")
     try:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's DecodeError has no public base
