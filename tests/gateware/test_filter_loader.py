@@ -77,8 +77,6 @@ def test_every_word_and_block_comes_in_order_and_only_where_there_is_room(rng, c
                 ctx.set(dut.block_done, 0)
             ctx.set(dut.filters_freed, freed & mask)
             _, _, count, w_en, address, word, p_en, slot, block = await ctx.tick().sample(*samples)
-            assert count == written & mask, "a word counts in the cycle after it was written"
-            loaded = written
             if p_en:
                 assert slot == given % config.parameter_slots
                 seen.append(("parameters", given, block))
@@ -89,6 +87,8 @@ def test_every_word_and_block_comes_in_order_and_only_where_there_is_room(rng, c
                 seen.append(("word", written, word))
                 written += 1
                 assert written - freed <= config.filter_words
+            assert count == written & mask, "a word counts in the cycle in which it is written"
+            loaded = written
 
     async def layers(ctx):
         ctx.set(dut.address, ADDRESS)

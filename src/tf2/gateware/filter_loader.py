@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from tf2.arch import OverlayConfig
-from tf2.gateware.assembler import Assembler
 from tf2.gateware.axi import ADDRESS_BITS
 from tf2.gateware.decoder import BLOCKS
+from tf2.gateware.pipeline import delayed
 from tf2.gateware.serializer import Serializer
 from tf2.gateware.signatures import (
     DdrRead,
@@ -25,23 +25,29 @@ PREFETCH_BEATS = 128
 """Beats of the filter stream read ahead of the Filter Cache: as many as may be under way."""
 
 
+_GATHERED = 2
+"""Cycles from a word's last part being taken to all of it lying side by side."""
+
+
 class FilterLoader(wiring.Component):
     """Fill the ring of filter words, and the slots of parameters, as far ahead as there is room.
 
     Begins when its reset ends and knows no layers but their blocks: the next layer's filters follow
-    at once. Latency 4 from `ddr.beat_valid` to `filter_write` where a word is a beat; initiation
+    at once. Latency 5 from `ddr.beat_valid` to `filter_write` where a word is a beat; initiation
     interval 1 beat and 1 word a cycle; stops, and in the end no longer asks, where the ring or the
     slots are full.
 
     Members: address In(40), size In(40): of the filter stream in bytes, stable; blocks
     In(stream(BLOCKS)): of each layer, taken with its last word; ddr Out(DdrRead); filter_write,
     parameter_write Out; filters_loaded Out(log2(filter_words) + 1): words written from the start
-    on, wraps, counts a word in the cycle after it was written; filters_freed In: those that may be
+    on, wraps, counts a word in the cycle in which it is written; filters_freed In: those that may be
     overwritten, counted likewise; block_done In: strobe, one slot is free again.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
         self._config = config
+        self._part_count = max(1, config.filter_word_bytes // config.ddr_bytes)
+        self._word = Signal(8 * config.filter_word_bytes, name="word", reset_less=True)
         super().__init__({
             "address": In(ADDRESS_BITS),
             "size": In(ADDRESS_BITS),
@@ -56,22 +62,25 @@ class FilterLoader(wiring.Component):
 
     def elaborate(self, platform: Any) -> Module:  # noqa: D102
         m = Module()
-        words = self._words(m)
+        parts = self._parts(m)
+        last_part = Signal(init=self._part_count == 1)  # the part at hand completes a word
         parameters, last = Signal(), Signal()  # the word at hand: of parameters; the last of such
         room, slot_free, moves = Signal(), Signal(), Signal()
         m.d.comb += [
-            moves.eq(words.valid & self.blocks.valid & Mux(parameters, slot_free, room)),
-            words.ready.eq(moves),
+            moves.eq(
+                parts.valid & last_part & self.blocks.valid & Mux(parameters, slot_free, room)
+            ),
+            parts.ready.eq(~last_part | moves),
         ]
+        self._gather(m, parts, last_part)
         self._place(m, parameters, last, moves)
-        self._write_filters(m, words.payload, moves & ~parameters, room)
-        self._write_parameters(m, words.payload, moves & parameters, last, slot_free)
+        self._write_filters(m, moves & ~parameters, room)
+        self._write_parameters(m, moves & parameters, last, slot_free)
         return m
 
-    def _words(self, m: Module) -> Any:
-        """Return the filter stream as a stream of filter words."""
+    def _parts(self, m: Module) -> Any:
+        """Return the filter stream as a stream of the parts of filter words."""
         config = self._config
-        beat, word = 8 * config.ddr_bytes, 8 * config.filter_word_bytes
         m.submodules.reader = reader = StretchReader(config, depth=PREFETCH_BEATS)
         connect(m, reader.ddr, flipped(self.ddr))
         started = Signal()
@@ -84,13 +93,32 @@ class FilterLoader(wiring.Component):
             reader.stretch.payload.beats.eq(filled_up[beat_bits:]),
         ]
         m.d.sync += started.eq(1)  # the first stretch is taken at once
-        if word < beat:
-            m.submodules.words = cut = Serializer(width=beat, beat_width=word)
-            connect(m, reader.beats, cut.word)
-            return cut.beats
-        m.submodules.words = joined = Assembler(width=beat, count=word // beat)
-        connect(m, reader.beats, joined.beats)
-        return joined.word
+        if config.filter_word_bytes >= config.ddr_bytes:
+            return reader.beats
+        m.submodules.words = cut = Serializer(
+            width=8 * config.ddr_bytes, beat_width=8 * config.filter_word_bytes
+        )
+        connect(m, reader.beats, cut.word)
+        return cut.beats
+
+    def _gather(self, m: Module, parts: Any, last_part: Signal) -> None:
+        """Put the parts of a word side by side, `_GATHERED` cycles after they were taken.
+
+        Nothing of a word is gated by what comes with it: a part that is not there yet is written
+        again until it is, so that no wire goes to all of a word within one cycle.
+        """
+        width, count = len(parts.payload), self._part_count
+        index = Signal(range(count))
+        came, part = Signal(range(count), reset_less=True), Signal(width, reset_less=True)
+        with m.If(parts.valid & parts.ready):
+            m.d.sync += [
+                index.eq(Mux(last_part, 0, index + 1)),
+                last_part.eq(index == count - 2 if count > 1 else 1),
+            ]
+        m.d.sync += [came.eq(index), part.eq(parts.payload)]
+        for k in range(count):
+            with m.If(came == k):
+                m.d.sync += self._word[k * width : (k + 1) * width].eq(part)
 
     def _place(self, m: Module, parameters: Signal, last: Signal, moves: Signal) -> None:
         """Follow where in its block, and in its layer, the word at hand lies."""
@@ -111,40 +139,37 @@ class FilterLoader(wiring.Component):
                 with m.If(in_words):
                     m.d.sync += block.eq(Mux(last_block, 0, block + 1))
 
-    def _write_filters(self, m: Module, word: Any, moves: Any, room: Signal) -> None:
+    def _write_filters(self, m: Module, moves: Any, room: Signal) -> None:
         write, loaded = self.filter_write, self.filters_loaded
-        taken = Signal.like(loaded)  # as `loaded`, and the word that is being written
+        taken = Signal.like(loaded)  # as `loaded`, and the word that is being gathered
         held = Signal.like(loaded)
         m.d.comb += [
             held.eq(taken - self.filters_freed),
             room.eq(~held[-1]),  # held == filter_words: full
+            write.en.eq(delayed(m, moves, _GATHERED, reset=True, name="filter_en")),
+            write.address.eq(delayed(m, taken, _GATHERED, name="filter_address")),
+            Value.cast(write.word).eq(self._word),
         ]
-        m.d.sync += [
-            write.en.eq(moves),
-            write.address.eq(taken),
-            Value.cast(write.word).eq(word),
-            taken.eq(taken + moves),
-            loaded.eq(taken),
-        ]
+        m.d.sync += [taken.eq(taken + moves), loaded.eq(taken)]
 
-    def _write_parameters(
-        self, m: Module, word: Any, moves: Any, last: Signal, slot_free: Signal
-    ) -> None:
+    def _write_parameters(self, m: Module, moves: Any, last: Signal, slot_free: Signal) -> None:
+        """Write a block's words of parameters at once, with the last of them."""
         write = self.parameter_write
         used = Signal(range(self._config.parameter_slots + 1))
-        gathered = Value.cast(write.parameters)
-        width = len(word)
-        index = Signal(range(self._config.parameter_words))
         m.d.comb += slot_free.eq(used != self._config.parameter_slots)
-        m.d.sync += [
-            write.en.eq(moves & last),
-            used.eq(used + (moves & last) - self.block_done),
+        m.d.sync += used.eq(used + (moves & last) - self.block_done)
+        here = delayed(m, moves, _GATHERED, reset=True, name="parameters_here")
+        ends = delayed(m, last, _GATHERED, name="parameters_end")
+        before = []
+        for k in range(self._config.parameter_words - 1):
+            # From the last to the first: each word moves on as the next one comes.
+            kept = Signal.like(self._word, name=f"parameters_before_{k}", reset_less=True)
+            with m.If(here):
+                m.d.sync += kept.eq(before[-1] if before else self._word)
+            before.append(kept)
+        m.d.comb += [
+            write.en.eq(here & ends),
+            Value.cast(write.parameters).eq(Cat(*reversed(before), self._word)),
         ]
         with m.If(write.en):
             m.d.sync += write.slot.eq(write.slot + 1)
-        with m.If(moves):
-            m.d.sync += index.eq(Mux(last, 0, index + 1))
-            for k in range(self._config.parameter_words):
-                part = gathered[k * width : (k + 1) * width]
-                with m.If(index == k):
-                    m.d.sync += part.eq(word)

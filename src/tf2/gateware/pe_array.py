@@ -19,7 +19,7 @@ class PEArray(wiring.Component):
     """Sum the products of N output channels at P positions over the filter words of a group.
 
     Latency `latency` cycles from the issue of a group's last word to `drain`; initiation interval
-    1; nothing stalls. A filter word written in cycle w may be issued from cycle w + 1 on; a word
+    1; nothing stalls. A filter word written in cycle w may be issued from cycle w on; a word
     issued in cycle w may be overwritten from cycle ``w + FREE_DELAY`` on.
 
     Args:
