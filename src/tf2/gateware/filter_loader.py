@@ -40,8 +40,8 @@ class FilterLoader(wiring.Component):
     Members: address In(40), size In(40): of the filter stream in bytes, stable; blocks
     In(stream(BLOCKS)): of each layer, taken with its last word; ddr Out(DdrRead); filter_write,
     parameter_write Out; filters_loaded Out(log2(filter_words) + 1): words written from the start
-    on, wraps, counts a word in the cycle in which it is written; filters_freed In: those that may be
-    overwritten, counted likewise; block_done In: strobe, one slot is free again.
+    on, wraps, counts a word in the cycle in which it is written; filters_freed In: those that may
+    be overwritten, counted likewise; block_done In: strobe, one slot is free again.
     """
 
     def __init__(self, config: OverlayConfig) -> None:
