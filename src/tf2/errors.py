@@ -113,6 +113,10 @@ class ClockMissedError(BuildError):
     """The design is placed and routed, but slower than asked for; says what was tried."""
 
 
+class RoutingStalledError(BuildError):
+    """The design is placed, and its wires find no way; says how far the router came."""
+
+
 class DeviceError(Tf2Error):
     """A device reports an error or does not answer; the message names the layer."""
 

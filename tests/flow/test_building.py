@@ -5,7 +5,7 @@ import pytest
 
 from tf2 import flow
 from tf2.arch import OverlayConfig, named_config
-from tf2.errors import ClockMissedError, ConfigError, PartTooSmallError
+from tf2.errors import ClockMissedError, ConfigError, PartTooSmallError, RoutingStalledError
 from tf2.flow import building, sizing
 from tf2.synthesis import (
     Bitstream,
@@ -109,7 +109,7 @@ def test_frames_a_second_are_reckoned_at_the_clock_that_was_asked_for(tmp_path, 
     assert [memory.beats_per_256 for memory in memories] == [256, 256, 128]  # 2 of 4 bytes
 
 
-@pytest.mark.parametrize("error", [PartTooSmallError, ClockMissedError])
+@pytest.mark.parametrize("error", [PartTooSmallError, ClockMissedError, RoutingStalledError])
 def test_an_overlay_sized_here_is_made_smaller_until_it_works(
     tmp_path, built, memories, monkeypatch, error
 ):

@@ -11,7 +11,13 @@ from pathlib import Path
 
 from tf2.arch import OverlayConfig
 from tf2.engines.array_engines import overlay_config
-from tf2.errors import BuildError, ClockMissedError, ConfigError, PartTooSmallError
+from tf2.errors import (
+    BuildError,
+    ClockMissedError,
+    ConfigError,
+    PartTooSmallError,
+    RoutingStalledError,
+)
 from tf2.flow.overlays import ModelLike, compile_model, estimate
 from tf2.model_file import atomic_write
 from tf2.platforms import Board, Part, board_of, part_of
@@ -91,8 +97,8 @@ def build(
     """Return what was built for an FPGA: a folder of bitstream, overlay.json and report.json.
 
     A clock that is asked for is met, or there is no file: other seeds are tried, then, where the
-    overlay was sized here, smaller ones. Finished stages are kept, so that an interrupted build
-    goes on where it was.
+    overlay was sized here, smaller ones; likewise where wires find no way. Finished stages are
+    kept, so that an interrupted build goes on where it was.
 
     Args:
         model: A compressed model; None builds `overlay` alone.
@@ -112,6 +118,7 @@ def build(
         CompileError: The model cannot run on the overlay.
         PartTooSmallError: The overlay does not fit the part.
         ClockMissedError: No placement meets the clock.
+        RoutingStalledError: No placement can be routed.
         BuildError: A tool fails.
     """
     from tf2.flow import sizing  # with the data that the resource model is fitted to
@@ -181,7 +188,7 @@ def _first_that_works(
                 config, place, model=model, clock_mhz=clock_mhz, seeds=seeds, output=output,
                 notes=notes, progress=progress,
             )  # fmt: skip
-        except (PartTooSmallError, ClockMissedError) as error:
+        except (PartTooSmallError, ClockMissedError, RoutingStalledError) as error:
             notes.append(f"{_shape(config)} was tried before: {error}")
             if config is configs[-1]:
                 raise type(error)("; ".join([str(error), *notes[:-1]])) from error

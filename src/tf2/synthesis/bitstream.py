@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf2.errors import BuildError, ClockMissedError, PartTooSmallError
+from tf2.errors import BuildError, ClockMissedError, PartTooSmallError, RoutingStalledError
 from tf2.synthesis.design import Design
 from tf2.synthesis.layout import Layout, Target, place_and_route
 from tf2.synthesis.netlist import Netlist, does_not_fit, synthesise
@@ -70,13 +70,14 @@ def build_bitstream(
     Raises:
         PartTooSmallError: The cells exceed the part.
         ClockMissedError: No seed meets the clock.
-        ToolFailedError: A tool fails; a layout that fails is tried with the other seeds first.
+        RoutingStalledError: The last seed's wires find no way.
+        BuildError: A tool fails; a layout that fails is tried with the other seeds first.
     """
     netlist = synthesise(toolchain.yosys, design, progress=progress)
     if over := does_not_fit(netlist, target.part):
         raise PartTooSmallError(f"the design does not fit: {over}")
     tried: list[Layout] = []
-    failed: list[ToolFailedError] = []
+    failed: list[BuildError] = []
     for seed in range(first_seed, first_seed + seeds):
         try:
             layout = place_and_route(
@@ -91,11 +92,15 @@ def build_bitstream(
                 ) from error
             failed.append(error)
             continue
+        except RoutingStalledError as error:
+            failed.append(error)
+            continue
         tried.append(layout)
         if clock_mhz is not None and layout.met:
             break
     if not tried:
-        raise BuildError(f"{failed[-1]}; tried with {len(failed)} seeds") from failed[-1]
+        kind = RoutingStalledError if isinstance(failed[-1], RoutingStalledError) else BuildError
+        raise kind(f"{failed[-1]}; tried with {len(failed)} seeds") from failed[-1]
     if clock_mhz is not None and not tried[-1].met:
         raise ClockMissedError(_missed(tried, target))
     best = max(tried, key=lambda layout: (layout.met, layout.fmax_mhz))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tf2.errors import RoutingStalledError
 from tf2.platforms import Part
 from tf2.synthesis.critical_path import CriticalPath, critical_path
 from tf2.synthesis.netlist import BLOCK_RAM, DSP, FLIP_FLOP, LUT, Netlist
@@ -29,6 +30,10 @@ _PLACER = ("--placer", "static")
 
 It then needs 1.8 times the wire, and no router ends (docs/building.md).
 """
+
+
+_PATIENCE = 1
+"""Designs' worth of arcs that may be routed without a gain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,7 @@ def place_and_route(
 
     Raises:
         ToolFailedError: nextpnr fails; says why.
+        RoutingStalledError: Its router comes no nearer to an end.
     """
     options = (
         target.part.nextpnr, "--package", target.package, "--speed", target.grade,
@@ -147,16 +153,24 @@ def counting_clock(clocks: Mapping[str, Any], part_of_name: str) -> str | None:
 
 
 class _Watch:
-    """Tells progress from nextpnr's output: 0..1 of packing, of placing, of routing."""
+    """Tells progress from nextpnr's output: 0..1 of packing, of placing, of routing.
+
+    Raises:
+        RoutingStalledError: As many arcs as `_PATIENCE` times those of the design were routed again
+            and never were fewer left than before. Counted in arcs, not in seconds: the same
+            everywhere.
+    """
 
     _ANNEALING = re.compile(r"at iteration #(\d+): temp")
     _PLACING = re.compile(r"^Info: iter=(\d+) steplen")
     _ARCS = re.compile(r"Routing (\d+) arcs")
-    _REMAINING = re.compile(r"\|\s+(\d+)\|\s+[\d.]+\s+[\d.]+\|")
+    _REMAINING = re.compile(r"^Info:\s+(\d+) \|.*\|\s+(\d+)\|\s+[\d.]+\s+[\d.]+\|")
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._arcs = 0
+        self._least = 0  # arcs left, at the best
+        self._reached = 0  # arcs routed by then
 
     def __call__(self, line: str) -> None:
         if found := self._PLACING.search(line):
@@ -164,11 +178,21 @@ class _Watch:
         elif found := self._ANNEALING.search(line):
             self._progress(f"place: refinement {found[1]}", 0.7 + 0.3 * _closing_in(found[1], 20))
         elif found := self._ARCS.search(line):
-            self._arcs = int(found[1])
+            self._arcs = self._least = int(found[1])
+            self._reached = 0
             self._progress(f"route: {self._arcs:,} arcs", 0.0)
         elif self._arcs and (found := self._REMAINING.search(line)):
-            left = int(found[1])
-            self._progress(f"route: {left:,} arcs left", max(0.0, 1 - left / self._arcs))
+            self._route(routed=int(found[1]), left=int(found[2]))
+
+    def _route(self, *, routed: int, left: int) -> None:
+        self._progress(f"route: {left:,} arcs left", max(0.0, 1 - left / self._arcs))
+        if left < self._least:
+            self._least, self._reached = left, routed
+        elif routed - self._reached > _PATIENCE * self._arcs:
+            raise RoutingStalledError(
+                f"the router stopped at {self._least:,} of {self._arcs:,} arcs left: the wires of "
+                "the part do not suffice. Take a smaller overlay, or another placement (--seeds)"
+            )
 
 
 def _closing_in(iteration: str, usual: int) -> float:
