@@ -6,6 +6,15 @@ from tf2.synthesis.layout import _Watch
 
 ROUTING = "Info: Routing 5000 arcs."
 
+WIRE = """
+module wire_only(clk, a, y);
+  input clk;
+  input a;
+  output y;
+  assign y = a;
+endmodule
+"""
+
 
 def routed(count, left):
     """Return a line of router1."""
@@ -70,7 +79,7 @@ def test_every_seed_is_tried_before_a_layout_counts_as_stalled(monkeypatch, tmp_
     with pytest.raises(RoutingStalledError, match="tried with 2 seeds") as stalled:
         bitstream.build_bitstream(
             Toolchain(yosys=tool, nextpnr=tool, ecppack=tool),
-            in_harness("module m(clk, a, y);\n  input clk;\n  input a;\n  output y;\nendmodule", top="m"),
+            in_harness(WIRE, top="wire_only"),
             Target(part=part_of("ecp5-25k"), grade="6", package="CABGA381"),
             clock_mhz=None, seeds=2, progress=lambda text, share: None,
         )  # fmt: skip
