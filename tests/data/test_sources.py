@@ -135,13 +135,20 @@ def test_an_ambiguous_npz_lists_its_arrays(npz):
         ((3, 227, 227), r"cat/1.png: gives shape \(3, 16, 16\); .* is \(3, 227, 227\)\. Choose"),
         ((None, 16, 16, 1), r"is \(any, 16, 16, 1\)"),
         ((16, 16, 3), r"use layout NHWC"),
-        ((1, 3, 16, 16), r"save a single one with an axis of 1 before it"),
     ],
 )
 def test_samples_are_held_to_the_networks_input(photos, shape, message):
     assert Samples.open(photos, RECIPE, inputs={"data": (3, None, 16)})[0].shape == (3, 16, 16)
     with pytest.raises(DataError, match=message):
         Samples.open(photos, RECIPE, inputs={"data": shape})[0]
+
+
+def test_a_single_sample_without_its_axis_is_told_once(tmp_path):
+    file = tmp_path / "one.npy"
+    np.save(file, np.zeros((3, 16, 16), np.float32))
+    with pytest.raises(DataError, match=r"one\.npy: shape \(3, 16, 16\) is one input .* x\[None\]"):
+        Samples.open(file, inputs={"data": (3, 16, 16)})
+    assert len(Samples.open(file, inputs={"data": (16, 16)})) == 3
 
 
 def test_channels_last_for_a_channels_first_network_is_told(photos):

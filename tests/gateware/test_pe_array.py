@@ -10,7 +10,7 @@ from tf2.gateware.pe_array import PEArray
 from tf2.gateware.signatures import FREE_DELAY
 from tf2.numerics import pot4
 
-SOONEST = PE.FEATURES_AFTER
+SOONEST = PE.FEATURES_AFTER + 1
 
 
 def config(n, p, c, lane="sac"):
@@ -107,13 +107,29 @@ def test_sums_are_exact_at_the_declared_latency_and_stay_until_the_next(rng, sha
     check(shape, record, expected)
 
 
-@pytest.mark.parametrize("feature_latency", [SOONEST, SOONEST + 1, FREE_DELAY + SOONEST])
+@pytest.mark.parametrize("feature_latency", [SOONEST, SOONEST + 1, FREE_DELAY + PE.FEATURES_AFTER])
 def test_a_group_of_one_word_can_be_issued_every_cycle(rng, feature_latency):
     shape = config(2, 2, 4)
     record, expected = run_groups(
         rng, shape, feature_latency=feature_latency, lengths=[1] * 40, pauses=0
     )
     check(shape, record, expected)
+
+
+@pytest.mark.parametrize("feature_latency", [SOONEST, SOONEST + 1])
+def test_a_word_can_be_issued_in_the_cycle_in_which_it_is_written(feature_latency):
+    shape = config(1, 1, 4, "mac")
+    dut = PEArray(shape, feature_latency=feature_latency)
+    cycles = [{} for _ in range(feature_latency + 1)]
+    cycles[0] = {
+        "filter_write.en": 1, "filter_write.address": 5,
+        "filter_write.word": pack(np.array([1, -2, 3, 4]), 8),
+        "issue.valid": 1, "issue.last": 1, "issue.address": 5,
+    }  # fmt: skip
+    cycles[feature_latency]["features"] = pack(np.array([10, 20, 30, -40]), 8)
+    record = run_fixed(dut, cycles, ["drain.valid", "drain.sums"], drain=dut.latency)
+    (sums,) = [cycle["drain.sums"] for cycle in record if cycle["drain.valid"]]
+    assert sums == (10 - 40 + 90 - 160) % 2**32
 
 
 def test_sums_wrap_at_int32():
@@ -130,7 +146,7 @@ def test_sums_wrap_at_int32():
     assert sums == (groups * 64 * 128 * 128) % 2**32
 
 
-@pytest.mark.parametrize("feature_latency", [SOONEST, FREE_DELAY + SOONEST])
+@pytest.mark.parametrize("feature_latency", [SOONEST, FREE_DELAY + PE.FEATURES_AFTER])
 def test_words_are_readable_a_cycle_after_writing_and_replaceable_after_free_delay(
     rng, feature_latency
 ):

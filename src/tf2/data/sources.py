@@ -121,6 +121,11 @@ def _loader(
             "are the network's input"
         )
     if preprocessing is None or array.dtype != np.uint8:
+        if shape is not None and _fits(array.shape, shape):
+            raise DataError(
+                f"{name}: shape {array.shape} is one input of the network. Axis 0 counts the "
+                "samples: save a single one with an axis of 1 before it, as x[None]"
+            )
         return lambda i: _of_shape(as_float32(array[i], f"{name}[{i}]"), shape, f"{name}[{i}]")
     if array.ndim not in (3, 4) or (array.ndim == 4 and array.shape[3] not in (1, 3)):
         raise DataError(
@@ -163,8 +168,6 @@ def _of_shape(sample: NDArray[np.float32], shape: Shape | None, name: str) -> ND
         hint = "Its channels are last and the network wants them first: use layout NCHW"
     elif sample.ndim == 3 and _fits(np.roll(sample.shape, -1).tolist(), shape):
         hint = "Its channels are first and the network wants them last: use layout NHWC"
-    elif sample.ndim == len(shape) - 1:
-        hint = "Axis 0 of an array counts samples: save a single one with an axis of 1 before it"
     raise DataError(f"{name}: gives shape {sample.shape}; the network's input is {wanted}. {hint}")
 
 

@@ -25,8 +25,8 @@ class PE(wiring.Component):
 
     Timing: a word named by `address` meets the features that arrive `FEATURES_AFTER` cycles later;
     `sums` is there `latency(config)` cycles after the `last` one, and keeps its value until the
-    next. A word written in cycle w may be named from cycle w on, and a word named in cycle w may be
-    overwritten from cycle w on.
+    next. A word written in cycle w may be named from cycle w + 1 on, and a word named in cycle w
+    may be overwritten from cycle w on.
 
     Members: write_en, write_address, write_word In: C weights into the Filter Cache; valid, last,
     address In; clear In: forget the group under way; features In: P x C x signed(8); sums Out:

@@ -24,15 +24,15 @@ class PEArray(wiring.Component):
 
     Args:
         config: Of the overlay.
-        feature_latency: Cycles from an issue to its features, from ``PE.FEATURES_AFTER`` on, up to
-            `FREE_DELAY` more.
+        feature_latency: Cycles from an issue to its features: 1 to `FREE_DELAY` more than
+            ``PE.FEATURES_AFTER``, so that a word is named after the cycle of its write.
 
     Members: issue In; features In: P x C x signed(8); filter_write In; drain Out, whose sums, slot
     and group bits keep their value until the next valid one.
     """
 
     def __init__(self, config: OverlayConfig, *, feature_latency: int) -> None:
-        assert PE.FEATURES_AFTER <= feature_latency <= FREE_DELAY + PE.FEATURES_AFTER
+        assert PE.FEATURES_AFTER < feature_latency <= FREE_DELAY + PE.FEATURES_AFTER
         self._config = config
         self._wait = feature_latency - PE.FEATURES_AFTER
         super().__init__({

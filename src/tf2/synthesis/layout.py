@@ -28,9 +28,9 @@ _USED = {
 _PLACER = ("--placer", "static")
 """nextpnr's other placer, heap, crowds an overlay of 192 lanes into half of a part.
 
-It then needs 1.8 times the wire, and no router ends (docs/building.md).
+It then takes 1.8 times the wire, and routing takes twenty times as long or has no end
+(docs/building.md).
 """
-
 
 _PATIENCE = 1
 """Designs' worth of arcs that may be routed without a gain."""
@@ -120,7 +120,7 @@ def place_and_route(
                 [*options, "--json", cells, "--textcfg", "layout.config",
                  "--report", "report.json"],
                 doing=f"place and route the design on {target.part.name}", folder=folder, log=log,
-                watch=_Watch(progress),
+                watch=_Watch(progress, log),
             )  # fmt: skip
 
     progress("pack", 0.0)
@@ -166,8 +166,9 @@ class _Watch:
     _ARCS = re.compile(r"Routing (\d+) arcs")
     _REMAINING = re.compile(r"^Info:\s+(\d+) \|.*\|\s+(\d+)\|\s+[\d.]+\s+[\d.]+\|")
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, log: Path) -> None:
         self._progress = progress
+        self._log = log
         self._arcs = 0
         self._least = 0  # arcs left, at the best
         self._reached = 0  # arcs routed by then
@@ -191,7 +192,8 @@ class _Watch:
         elif routed - self._reached > _PATIENCE * self._arcs:
             raise RoutingStalledError(
                 f"the router stopped at {self._least:,} of {self._arcs:,} arcs left: the wires of "
-                "the part do not suffice. Take a smaller overlay, or another placement (--seeds)"
+                "the part do not suffice. Take a smaller overlay, or another placement (--seeds) "
+                f"(log: {self._log})"
             )
 
 
